@@ -1,0 +1,30 @@
+"""gradrace: which optimizer, at which learning rate, should train this model? Answered with evidence."""
+
+from gradrace._version import __version__
+from gradrace.errors import GradraceError, Interrupted, SpecError, StoreError, WorkloadError
+from gradrace.optimizers import Optimizer, optimizers
+from gradrace.race.api import race, resume
+from gradrace.race.result import RaceResult
+from gradrace.race.spec import Contender
+from gradrace.space import Choice, LogUniform, Uniform
+from gradrace.workloads import Workload, workloads
+
+__all__ = [
+    "Choice",
+    "Contender",
+    "GradraceError",
+    "Interrupted",
+    "LogUniform",
+    "Optimizer",
+    "RaceResult",
+    "SpecError",
+    "StoreError",
+    "Uniform",
+    "Workload",
+    "WorkloadError",
+    "__version__",
+    "optimizers",
+    "race",
+    "resume",
+    "workloads",
+]

@@ -1,0 +1,206 @@
+"""The command line: arguments and exit codes; no logic."""
+
+from __future__ import annotations
+
+import json as json_module
+import signal
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+
+from gradrace._version import __version__
+from gradrace.errors import GradraceError, Interrupted, SpecError
+from gradrace.race import api
+from gradrace.race.spec import DEFAULT_CONTENDERS, Contender
+from gradrace.report import cards, terminal
+from gradrace.store import open_store
+
+app = typer.Typer(
+    help="Race optimizers on a real task, each tuned with the same budget, and get a verdict that can be trusted.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+class Kind(StrEnum):
+    """What ``list`` lists."""
+
+    OPTIMIZERS = "optimizers"
+    WORKLOADS = "workloads"
+
+
+StoreOption = Annotated[
+    Path | None, typer.Option("--store", help="Database file of races. Default: GRADRACE_STORE, or your data folder.")
+]
+JsonOption = Annotated[str | None, typer.Option("--json", help="Write the summary to PATH; '-' prints it alone.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+LanesOption = Annotated[int | None, typer.Option("--lanes", help="Processes that train. Default: one for each core.")]
+Count = Annotated[int | None, typer.Option()]
+
+
+@app.command()
+def race(
+    workload: Annotated[str, typer.Argument(help="A built-in workload, or a .py file that defines one.")] = "digits",
+    optimizers: Annotated[
+        str, typer.Option(help="Names with commas between; a label in front, as in a=adam,b=adam.")
+    ] = ",".join(DEFAULT_CONTENDERS),
+    budget: Annotated[str, typer.Option(help="quick, standard or thorough.")] = "standard",
+    studies: Annotated[int | None, typer.Option(help="Independent tunings of each contender.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Trials in each study.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Fresh seeds that confirm each study's choice.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Training steps of a trial.")] = None,
+    schedule: Annotated[str, typer.Option(help="Of the learning rate: constant, cosine or linear.")] = "constant",
+    halving: Annotated[
+        bool, typer.Option("--halving/--no-halving", help="Drop half of a study's trials at 1/4 and 1/2 of the steps.")
+    ] = True,
+    batch_size: Annotated[int | None, typer.Option(help="Examples in a batch. Default: the workload's.")] = None,
+    engine: Annotated[str, typer.Option(help="auto measures which is faster; or vectorized, or loop.")] = "auto",
+    currency: Annotated[str, typer.Option(help="Budgets are equal in gradients, or in seconds.")] = "gradients",
+    lanes: LanesOption = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    seed: Annotated[int, typer.Option(help="Everything random in the race follows from it.")] = 0,
+    store: StoreOption = None,
+    json: JsonOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Race optimizers on a workload and print the verdict."""
+    result = api.race(
+        workload,
+        [_contender(word) for word in optimizers.split(",")],
+        budget=budget,
+        studies=studies,
+        trials=trials,
+        seeds=seeds,
+        steps=steps,
+        schedule=schedule,
+        halving=halving,
+        batch_size=batch_size,
+        engine=engine,
+        currency=currency,
+        lanes=lanes,
+        device=device,
+        seed=seed,
+        store=store,
+        json=None if json == "-" else json,
+        quiet=quiet,
+    )
+    _show(result.to_json(), json)
+
+
+def _contender(word: str) -> Contender:
+    label, equals, name = word.strip().rpartition("=")
+    if equals and not label:
+        raise SpecError(
+            f"The contender '{word}' has no label before '='. Write label=optimizer, or the optimizer alone."
+        )
+    return Contender(name, label=label)
+
+
+def _show(summary: dict[str, Any], json: str | None) -> None:
+    if json == "-":
+        print(json_module.dumps(summary, indent=1, allow_nan=False))
+    else:
+        _console().print(terminal.render(summary))
+
+
+@app.command()
+def resume(
+    race: Annotated[str, typer.Argument(metavar="ID", help="The race's id, or its first four digits or more.")],
+    lanes: LanesOption = None,
+    store: StoreOption = None,
+    json: JsonOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Go on with a race that was stopped or killed."""
+    if json not in (None, "-"):
+        api.check_writable(Path(json))
+    summary = api.resume(race, store=store, lanes=lanes, quiet=quiet).to_json()
+    if json not in (None, "-"):
+        api.write_json(summary, Path(json))
+    _show(summary, json)
+
+
+@app.command()
+def show(
+    race: Annotated[str, typer.Argument(metavar="ID", help="The race's id, or its first four digits or more.")],
+    store: StoreOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Print the verdict of a stored race."""
+    with open_store(api.store_path(store), must_exist=True) as opened:
+        summary = api.result_of(opened, race).to_json()
+    if json not in (None, "-"):
+        api.check_writable(Path(json))
+        api.write_json(summary, Path(json))
+    _show(summary, json)
+
+
+@app.command()
+def races(store: StoreOption = None) -> None:
+    """List the races of a store, newest first."""
+    with open_store(api.store_path(store), must_exist=True) as opened:
+        _console().print(cards.races(opened.races()))
+
+
+@app.command("list")
+def list_(what: Annotated[Kind, typer.Argument(help="optimizers or workloads.")]) -> None:
+    """List what there is to race, or to race on."""
+    from gradrace.optimizers import optimizers
+    from gradrace.workloads import workloads
+
+    table = cards.optimizers(optimizers()) if what is Kind.OPTIMIZERS else cards.workloads(workloads())
+    _console().print(table)
+
+
+@app.command()
+def explain(optimizer: Annotated[str, typer.Argument(help="An optimizer's name.")]) -> None:
+    """Explain an optimizer: idea, formula, real use, line of PyTorch, paper, relatives."""
+    from gradrace.optimizers import optimizer as find
+
+    found = find(optimizer)
+    _console().print(cards.explanation(found.name, found.card, found.code({}), found.space, found.hyperparameters))
+
+
+@app.callback(invoke_without_command=True)
+def about(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """Race optimizers."""
+    if version:
+        print(f"gradrace {__version__}")
+        raise typer.Exit
+
+
+def _console() -> Console:
+    # Where the output is no terminal there is no width to fit; tables then take what they need.
+    plain = Console()
+    return plain if plain.is_terminal else Console(width=140)
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 done, 2 a mistake that the message explains, 130 stopped by the user."""
+    signal.signal(signal.SIGTERM, _terminate)
+    _exit_with(lambda: app(standalone_mode=True))
+
+
+def _terminate(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _exit_with(act: Callable[[], Any]) -> None:
+    try:
+        act()
+    except Interrupted as stopped:
+        print(stopped, file=sys.stderr)
+        sys.exit(130)
+    except GradraceError as error:
+        print(f"gradrace: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(0)

@@ -1,0 +1,80 @@
+"""A lane: one single-threaded process that runs tasks until its race goes away. Started by ``lanes.py``."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from typing import Any, BinaryIO
+
+PROGRESS_SECONDS = 0.2
+
+
+def main() -> None:
+    """Read tasks from standard input, write results to standard output, until the input ends."""
+    replies = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a user's model prints goes to standard error, not between the messages
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the race's to handle
+    inbox: queue.Queue[Any] = queue.Queue()
+    threading.Thread(target=_listen, args=(sys.stdin.buffer, inbox), daemon=True).start()
+    sys.path[:] = inbox.get()
+
+    import torch
+
+    torch.set_num_threads(1)
+    # Averages of vanishing gradients become denormal numbers, on which processors are up to a hundred times slower.
+    torch.set_flush_denormal(True)
+    _serve(inbox, replies)
+
+
+def _listen(stream: BinaryIO, inbox: queue.Queue[Any]) -> None:
+    """Take messages as they come. When the race is gone, even by ``kill -9``, so is the lane, at once."""
+    from gradrace.engine.wire import receive
+
+    while True:
+        try:
+            inbox.put(receive(stream))
+        except EOFError:
+            os._exit(0)
+        except Exception:
+            # A task that cannot be unpickled is answered like one that raised.
+            inbox.put(traceback.format_exc())
+
+
+def _serve(inbox: queue.Queue[Any], replies: BinaryIO) -> None:
+    from gradrace.engine.wire import send
+    from gradrace.errors import GradraceError
+
+    state: dict[str, Any] = {}
+    pending, last = 0, time.monotonic()
+
+    def progress(trial_steps: int) -> None:
+        nonlocal pending, last
+        pending += trial_steps
+        if time.monotonic() - last >= PROGRESS_SECONDS:
+            send(replies, ("progress", "", pending))
+            pending, last = 0, time.monotonic()
+
+    while True:
+        message = inbox.get()
+        if isinstance(message, str):
+            send(replies, ("unreadable", "", message))
+            continue
+        key, function, arguments = message
+        try:
+            result = ("result", key, function(state, progress, *arguments))
+        except GradraceError as error:
+            result = ("error", key, error)
+        except Exception:
+            result = ("error", key, GradraceError(traceback.format_exc()))
+        send(replies, ("progress", key, pending))
+        pending = 0
+        send(replies, result)
+
+
+if __name__ == "__main__":
+    main()

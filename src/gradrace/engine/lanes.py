@@ -1,0 +1,164 @@
+"""Lanes on this machine: one process for each core, fed with tasks, replaced when they die."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import IO, Any
+
+from gradrace.engine.wire import receive, send
+from gradrace.errors import GradraceError
+
+
+class LaneDied(GradraceError):
+    """A lane's process ended in the middle of a task."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """``function(state, progress, *arguments)``, run in some lane.
+
+    ``state`` is a dict that belongs to the lane and lasts as long as it; ``progress(trial_steps)`` reports work done.
+    """
+
+    key: str
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a task: a value, or the error that it raised (``LaneDied`` if it took its process with it)."""
+
+    key: str
+    value: Any = None
+    error: Exception | None = None
+
+
+class _Process:
+    """One lane's process and the thread that listens to it."""
+
+    def __init__(self, number: int, inbox: queue.Queue[tuple[_Process, Any]]) -> None:
+        one_thread = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+        self.number = number
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "gradrace.engine.lane"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **one_thread, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        )
+        self.task: Task | None = None
+        self._inbox = inbox
+        threading.Thread(target=self._listen, daemon=True).start()
+        self.send(list(sys.path))
+
+    @property
+    def _streams(self) -> tuple[IO[bytes], IO[bytes]]:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        return self.process.stdin, self.process.stdout
+
+    def send(self, message: Any) -> None:
+        # A lane that is already gone is noticed by the listener, which then reports its task.
+        with contextlib.suppress(BrokenPipeError):
+            send(self._streams[0], message)
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                self._inbox.put((self, receive(self._streams[1])))
+            except (EOFError, OSError, ValueError):
+                self._inbox.put((self, ("died", "", None)))
+                return
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for stream in self._streams:
+            with contextlib.suppress(OSError):
+                stream.close()
+
+
+class Lanes:
+    """``count`` processes that start at once and live until ``close``."""
+
+    def __init__(self, count: int) -> None:
+        self._inbox: queue.Queue[tuple[_Process, Any]] = queue.Queue()
+        self._processes = [_Process(number, self._inbox) for number in range(count)]
+        self._setup: Sequence[Task] = ()
+
+    def __enter__(self) -> Lanes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return len(self._processes)
+
+    def prepare(self, function: Callable[..., Any], *arguments: Any) -> None:
+        """Have every lane, also one that replaces a dead one, run this before its next task."""
+        self._setup = (*self._setup, Task("", function, arguments))
+        for process in self._processes:
+            process.send(("", function, arguments))
+
+    def run(
+        self, tasks: Sequence[Task], progress: Callable[[int], None] = lambda trial_steps: None
+    ) -> Iterator[Result]:
+        """Run the tasks, first come first served, and yield each result as it comes.
+
+        A task whose lane dies is run once more in a fresh one; if that dies too, its result is a ``LaneDied``.
+        """
+        waiting, died = list(reversed(tasks)), set[str]()
+        outstanding = len(waiting)
+        for process in self._processes:
+            self._feed(process, waiting)
+        while outstanding:
+            process, message = self._inbox.get()
+            if process not in self._processes:
+                continue  # the last words of a lane that has been replaced
+            kind, key, value = message
+            if kind == "progress":
+                progress(value)
+            elif kind == "unreadable" or (kind == "error" and not key):
+                raise value if isinstance(value, GradraceError) else GradraceError(value)
+            elif kind == "died":
+                task = process.task
+                fresh = self._replace(process)
+                if task is not None and task.key in died:
+                    outstanding -= 1
+                    yield Result(task.key, error=LaneDied("The process that trained this block died, twice."))
+                elif task is not None:
+                    died.add(task.key)
+                    waiting.append(task)
+                self._feed(fresh, waiting)
+            elif key:
+                process.task = None
+                self._feed(process, waiting)
+                outstanding -= 1
+                yield Result(key, value) if kind == "result" else Result(key, error=value)
+
+    def _feed(self, process: _Process, waiting: list[Task]) -> None:
+        if process.task is None and waiting:
+            process.task = waiting.pop()
+            process.send((process.task.key, process.task.function, process.task.arguments))
+
+    def _replace(self, old: _Process) -> _Process:
+        new = _Process(old.number, self._inbox)
+        self._processes[self._processes.index(old)] = new
+        old.end()
+        for task in self._setup:
+            new.send((task.key, task.function, task.arguments))
+        return new
+
+    def close(self) -> None:
+        """End every lane, whatever it is doing."""
+        processes, self._processes = self._processes, []
+        for process in processes:
+            process.end()

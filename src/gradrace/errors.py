@@ -1,0 +1,38 @@
+"""The few kinds of error a user can meet. Each message is a sentence: what was wrong, the value, what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class GradraceError(Exception):
+    """Base of every error that is the user's to mend. The command line prints it and exits with code 2."""
+
+
+class SpecError(GradraceError):
+    """A race, contender, workload or search space was described wrongly."""
+
+
+class StoreError(GradraceError):
+    """A store cannot be opened, read or written, or holds no such race."""
+
+
+class WorkloadError(GradraceError):
+    """A workload's own code (model, data, loss, metric) raised or returned something unusable."""
+
+
+class Interrupted(GradraceError):
+    """The race was stopped by the user; everything finished is stored and the race can be resumed."""
+
+
+def unknown_name(kind: str, name: str, valid: Iterable[str]) -> SpecError:
+    """The error for a name that is not in the list, with the nearest one and the whole list.
+
+    >>> print(unknown_name("optimizer", "adm", ["adam", "sgd"]))
+    There is no optimizer 'adm'. Did you mean 'adam'? Known: adam, sgd.
+    """
+    names = sorted(valid)
+    near = difflib.get_close_matches(name.lower(), names, n=1)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    return SpecError(f"There is no {kind} '{name}'.{hint} Known: {', '.join(names)}.")

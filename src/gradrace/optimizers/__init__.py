@@ -1,0 +1,39 @@
+"""Update rules, one file each. A file that defines ``optimizer = Optimizer(...)`` is found by being here."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from gradrace._discovery import discover
+from gradrace.errors import unknown_name
+from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor, UpdateRule
+
+__all__ = [
+    "BadInput",
+    "Card",
+    "Case",
+    "Hyperparameter",
+    "Optimizer",
+    "PerTensor",
+    "UpdateRule",
+    "optimizer",
+    "optimizers",
+]
+
+
+@cache
+def optimizers() -> dict[str, Optimizer]:
+    """All optimizers by name."""
+    return discover("gradrace.optimizers", "optimizer")
+
+
+def optimizer(name: str) -> Optimizer:
+    """The optimizer called ``name``.
+
+    Raises:
+        SpecError: there is none; the message names the nearest.
+    """
+    known = optimizers()
+    if name not in known:
+        raise unknown_name("optimizer", name, known)
+    return known[name]

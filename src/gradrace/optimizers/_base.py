@@ -1,0 +1,227 @@
+"""What an optimizer is: an update rule with its card, its hyperparameters, its search space and its test cases."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from gradrace.errors import SpecError
+from gradrace.space import Dimension
+
+Tree = dict[str, Tensor]
+"""Named tensors: parameters, gradients or updates."""
+
+
+class UpdateRule(Protocol):
+    """Pure functions of one optimizer, for one trial: no mutation, no clock, no ``.item()``, no branch on a value."""
+
+    def init(self, params: Tree, options: Mapping[str, bool]) -> Any:
+        """The state before the first step."""
+        ...
+
+    def update(
+        self, grads: Tree, state: Any, params: Tree, hyper: Any, step: Tensor, options: Mapping[str, bool]
+    ) -> tuple[Tree, Any]:
+        """The updates, to be *added* to the parameters, and the next state. ``step`` is 1, 2, …: float64, shape ()."""
+        ...
+
+
+@dataclass(frozen=True)
+class PerTensor:
+    """A rule written for one tensor, lifted to a tree: every tensor has its own state and is updated alone."""
+
+    init_tensor: Callable[..., Any]
+    update_tensor: Callable[..., tuple[Tensor, Any]]
+
+    def init(self, params: Tree, options: Mapping[str, bool]) -> dict[str, Any]:
+        """One state record for each tensor."""
+        return {name: self.init_tensor(param, **options) for name, param in params.items()}
+
+    def update(
+        self, grads: Tree, state: dict[str, Any], params: Tree, hyper: Any, step: Tensor, options: Mapping[str, bool]
+    ) -> tuple[Tree, dict[str, Any]]:
+        """The rule applied to each tensor."""
+        updates, new_state = {}, {}
+        for name, param in params.items():
+            updates[name], new_state[name] = self.update_tensor(grads[name], state[name], param, hyper, step, **options)
+        return updates, new_state
+
+
+@dataclass(frozen=True)
+class Card:
+    """What a person should know of an optimizer. Plain sentences; formula in plain text, one line each."""
+
+    title: str
+    idea: str
+    formula: tuple[str, ...]
+    use: str
+    paper: str
+    link: str
+    relatives: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Hyperparameter:
+    """A number an optimizer takes: its default, its meaning and the values that are allowed.
+
+    ``absent_at_zero`` says that at 0 the mathematics drops out; the rule then receives None and spends nothing on it.
+    """
+
+    default: float
+    meaning: str
+    low: float = 0.0
+    high: float = math.inf
+    low_allowed: bool = True
+    absent_at_zero: bool = False
+
+    def check(self, name: str, value: float) -> None:
+        """Raise a SpecError unless ``value`` is allowed."""
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        inside = number and (self.low <= value if self.low_allowed else self.low < value) and value < self.high
+        if not inside:
+            lower = "at least" if self.low_allowed else "above"
+            upper = "" if self.high == math.inf else f" and below {self.high:g}"
+            raise SpecError(f"{name} must be a number {lower} {self.low:g}{upper}, but is {value!r}.")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One setting in which the rule must equal its oracle at every step, and how closely (relative)."""
+
+    hyper: Mapping[str, float] = field(default_factory=dict)
+    options: Mapping[str, bool] = field(default_factory=dict)
+    float64: float = 1e-10
+    float32: float = 1e-5
+
+
+@dataclass(frozen=True)
+class BadInput:
+    """A setting that must be refused, and a part of the sentence that says why."""
+
+    hyper: Mapping[str, Any]
+    message: str
+
+
+@dataclass(frozen=True, eq=False)
+class Optimizer:
+    """An update rule and all that is known of it. One file in ``gradrace/optimizers`` holds one of these.
+
+    Args:
+        name: how it is called on the command line.
+        rule: its ``init`` and ``update``.
+        hyper: a NamedTuple type; its fields, in order, are the keys of ``hyperparameters``.
+        hyperparameters: every number it takes.
+        space: which of them a study tunes, over which range, and from how many trials on.
+        card: what a person should know.
+        torch_class: dotted name of the same method in PyTorch, the oracle of its tests and the line to paste.
+        torch_arguments: from hyperparameters and options to that class's keyword arguments.
+        options: structural choices (Python constants) and their defaults.
+        special_cases: optimizers that are this one with some constants set; tuned, it should not lose to them.
+        gradient_evaluations: how many gradients one step takes; a rule that takes two pays two.
+        elementwise: whether each number of a parameter is updated from that number's own history alone, so that the
+            engine may hand the rule all parameters of a trial as one vector.
+        cases, bad_inputs: what its tests try.
+    """
+
+    name: str
+    rule: UpdateRule
+    hyper: type
+    hyperparameters: Mapping[str, Hyperparameter]
+    space: Mapping[str, Dimension]
+    card: Card
+    torch_class: str
+    torch_arguments: Callable[[Mapping[str, float], Mapping[str, bool]], dict[str, Any]]
+    options: Mapping[str, bool] = field(default_factory=dict)
+    special_cases: tuple[str, ...] = ()
+    gradient_evaluations: int = 1
+    elementwise: bool = True
+    cases: tuple[Case, ...] = (Case(),)
+    bad_inputs: tuple[BadInput, ...] = ()
+
+    def __post_init__(self) -> None:
+        fields = tuple(self.hyper.__annotations__)
+        if tuple(self.hyperparameters) != fields:
+            raise SpecError(
+                f"Optimizer '{self.name}' declares hyperparameters {', '.join(self.hyperparameters)}, "
+                f"but its record has the fields {', '.join(fields)}: they must be the same, in the same order."
+            )
+        for name in self.space:
+            if name not in self.hyperparameters:
+                raise SpecError(f"Optimizer '{self.name}' tunes '{name}', which is not one of its hyperparameters.")
+
+    def configure(self, hyper: Mapping[str, float] | None = None) -> dict[str, float]:
+        """All hyperparameters: the defaults, with ``hyper`` in their place, checked.
+
+        Raises:
+            SpecError: an unknown name or a value that is not allowed.
+        """
+        given = dict(hyper or {})
+        for name in given:
+            if name not in self.hyperparameters:
+                raise SpecError(
+                    f"Optimizer '{self.name}' has no hyperparameter '{name}'. "
+                    f"It has: {', '.join(self.hyperparameters)}."
+                )
+        for name, value in given.items():
+            self.hyperparameters[name].check(name, value)
+        return {name: float(given.get(name, known.default)) for name, known in self.hyperparameters.items()}
+
+    def hyper_tensors(self, configurations: list[dict[str, float]], device: torch.device | str = "cpu") -> Any:
+        """The hyperparameters of several trials: float64 tensors of shape [trials], None where absent in all."""
+        columns: dict[str, Tensor | None] = {}
+        for name, known in self.hyperparameters.items():
+            values = [configuration[name] for configuration in configurations]
+            absent = known.absent_at_zero and not any(values)
+            columns[name] = None if absent else torch.tensor(values, dtype=torch.float64, device=device)
+        return self.hyper(**columns)
+
+    def with_options(self, options: Mapping[str, bool] | None) -> dict[str, bool]:
+        """The structural options: the defaults, with ``options`` in their place, checked."""
+        given = dict(options or {})
+        for name, value in given.items():
+            if name not in self.options:
+                known = ", ".join(self.options) or "none"
+                raise SpecError(f"Optimizer '{self.name}' has no option '{name}'. It has: {known}.")
+            if not isinstance(value, bool):
+                raise SpecError(f"Option '{name}' of optimizer '{self.name}' is True or False, but is {value!r}.")
+        return {**self.options, **given}
+
+    def oracle(self, params: list[Tensor], hyper: Mapping[str, float], options: Mapping[str, bool], **more: Any) -> Any:
+        """The same method in PyTorch, on ``params``."""
+        return _resolve(self.torch_class)(params, **self.torch_arguments(hyper, options), **more)
+
+    def code(self, hyper: Mapping[str, float], options: Mapping[str, bool] | None = None) -> str:
+        """The line of PyTorch to paste; arguments at PyTorch's own defaults other than lr are left out."""
+        defaults = _signature_defaults(self.torch_class)
+        arguments = self.torch_arguments(self.configure(hyper), self.with_options(options))
+        shown = {name: value for name, value in arguments.items() if name == "lr" or value != defaults.get(name)}
+        written = ", ".join(f"{name}={_written(value)}" for name, value in shown.items())
+        return f"{self.torch_class}(model.parameters(), {written})"
+
+
+def _resolve(dotted: str) -> Any:
+    module, _, name = dotted.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def _signature_defaults(dotted: str) -> dict[str, Any]:
+    return {name: parameter.default for name, parameter in inspect.signature(_resolve(dotted)).parameters.items()}
+
+
+def _written(value: Any) -> str:
+    """A value as one would type it: three digits, counted from 1 where a decay is close to it (0.99962, not 1)."""
+    if isinstance(value, tuple):
+        return "(" + ", ".join(_written(item) for item in value) + ")"
+    if not isinstance(value, float):
+        return repr(value)
+    if 0.9 < value < 1:
+        return f"{value:.{2 - math.floor(math.log10(1 - value))}f}".rstrip("0")
+    text = f"{value:.3g}"
+    return text if "." in text or "e" in text else f"{text}.0"  # torch's Adam refuses betas of which one is an int

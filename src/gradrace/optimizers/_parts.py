@@ -1,0 +1,34 @@
+"""The parts that update rules are made of. Each is one line of mathematics on one tensor, for one trial.
+
+Hyperparameters arrive as 0-dimensional float64 tensors. Arithmetic among them stays in float64 and is rounded to the
+parameter's dtype only where it meets a parameter: ``1 - 0.999`` in float32 would already be wrong in its fifth digit.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def like(scalar: Tensor, tensor: Tensor) -> Tensor:
+    """A hyperparameter, or arithmetic among them, in the dtype of the tensor that it will meet."""
+    return scalar.to(tensor.dtype)
+
+
+def moving_average(old: Tensor, new: Tensor, decay: Tensor) -> Tensor:
+    """Exponential moving average: ``decay * old + (1 - decay) * new``."""
+    return like(decay, old) * old + like(1 - decay, new) * new
+
+
+def bias_correction(decay: Tensor, step: Tensor) -> Tensor:
+    """What an average that started at zero has seen by ``step`` (1, 2, …): ``1 - decay ** step``, float64, shape ()."""
+    return 1 - decay**step
+
+
+def with_weight_decay(grad: Tensor, param: Tensor, weight_decay: Tensor | None) -> Tensor:
+    """Weight decay as an L2 penalty: ``grad + weight_decay * param``. None means that the race has none."""
+    return grad if weight_decay is None else grad + like(weight_decay, param) * param
+
+
+def descent(direction: Tensor, lr: Tensor) -> Tensor:
+    """A step of length ``lr`` down a direction: ``-lr * direction``."""
+    return like(-lr, direction) * direction

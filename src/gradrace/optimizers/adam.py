@@ -1,0 +1,103 @@
+"""Adam: Momentum's average over the root of RMSprop's, both corrected for having started at zero."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor
+from gradrace.optimizers._parts import bias_correction, descent, like, moving_average, with_weight_decay
+from gradrace.optimizers.sgd import WEIGHT_DECAY
+from gradrace.space import LogUniform
+
+
+class State(NamedTuple):
+    """Averages of the gradient and of its square; shape and dtype of the parameter."""
+
+    mean: Tensor
+    square: Tensor
+
+
+class Hyper(NamedTuple):
+    """Float64, shape () each; None where absent."""
+
+    lr: Tensor
+    beta1: Tensor
+    beta2: Tensor
+    eps: Tensor
+    weight_decay: Tensor | None
+
+
+def init(param: Tensor) -> State:
+    """Both averages start at zero; the bias correction makes up for it."""
+    return State(mean=torch.zeros_like(param), square=torch.zeros_like(param))
+
+
+def update(grad: Tensor, state: State, param: Tensor, hyper: Hyper, step: Tensor) -> tuple[Tensor, State]:
+    """``-lr * m_hat / (sqrt(s_hat) + eps)``, where ``m_hat`` and ``s_hat`` are the corrected averages."""
+    grad = with_weight_decay(grad, param, hyper.weight_decay)
+    mean = moving_average(state.mean, grad, hyper.beta1)  # Momentum's
+    square = moving_average(state.square, grad * grad, hyper.beta2)  # RMSprop's
+    # The corrections are numbers, so they go into the learning rate and the root: two passes over memory saved.
+    lr = hyper.lr / bias_correction(hyper.beta1, step)
+    root = square.sqrt() / like(bias_correction(hyper.beta2, step).sqrt(), square)
+    return descent(mean / (root + like(hyper.eps, grad)), lr), State(mean, square)
+
+
+optimizer = Optimizer(
+    name="adam",
+    rule=PerTensor(init, update),
+    hyper=Hyper,
+    hyperparameters={
+        "lr": Hyperparameter(0.001, "learning rate: about the length of a step in each coordinate"),
+        "beta1": Hyperparameter(0.9, "share of the average gradient that is kept", high=1.0),
+        "beta2": Hyperparameter(0.999, "share of the average squared gradient that is kept", high=1.0),
+        "eps": Hyperparameter(1e-8, "keeps the division finite"),
+        "weight_decay": WEIGHT_DECAY,
+    },
+    space={
+        "lr": LogUniform(1e-5, 1e-1),
+        "beta1": LogUniform(2e-2, 0.5, one_minus=True, from_trials=10, limit=1.0),
+        "eps": LogUniform(1e-10, 1e-3, from_trials=26),
+        "beta2": LogUniform(1e-4, 1e-1, one_minus=True, from_trials=50, limit=1.0),
+    },
+    card=Card(
+        title="Adam (adaptive moment estimation)",
+        idea="Momentum and RMSprop together: it goes along an average of past gradients, and divides it by the recent "
+        "size of each coordinate's gradient. Both averages are corrected for having started at zero.",
+        formula=(
+            "g = gradient",
+            "m <- beta1 * m + (1 - beta1) * g          (Momentum's average)",
+            "s <- beta2 * s + (1 - beta2) * g^2        (RMSprop's average)",
+            "m_hat = m / (1 - beta1^t),  s_hat = s / (1 - beta2^t)",
+            "w <- w - lr * m_hat / (sqrt(s_hat) + eps)",
+        ),
+        use="The all-rounder: image classification, language, translation, chatbots.",
+        paper="Kingma and Ba, Adam: A Method for Stochastic Optimization, 2015",
+        link="https://arxiv.org/abs/1412.6980",
+        relatives={
+            "momentum": "the numerator alone (with a sum in place of an average)",
+            "rmsprop": "Adam with beta1 = 0 and no bias correction",
+        },
+    ),
+    torch_class="torch.optim.Adam",
+    torch_arguments=lambda hyper, options: {
+        "lr": hyper["lr"],
+        "betas": (hyper["beta1"], hyper["beta2"]),
+        "eps": hyper["eps"],
+        "weight_decay": hyper["weight_decay"],
+    },
+    special_cases=("rmsprop",),
+    cases=(
+        Case(),
+        Case({"lr": 0.1, "beta1": 0.5, "beta2": 0.9}),
+        Case({"lr": 0.3, "weight_decay": 0.1, "eps": 1e-3}),
+    ),
+    bad_inputs=(
+        BadInput({"beta1": 1.0}, "beta1 must be a number at least 0 and below 1, but is 1.0"),
+        BadInput({"beta2": -0.5}, "beta2 must be a number at least 0 and below 1, but is -0.5"),
+        BadInput({"lr": "fast"}, "lr must be a number at least 0, but is 'fast'"),
+    ),
+)

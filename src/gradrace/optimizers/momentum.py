@@ -1,0 +1,92 @@
+"""Momentum: SGD along a velocity that remembers past gradients (Polyak's heavy ball)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor
+from gradrace.optimizers._parts import descent, like, with_weight_decay
+from gradrace.optimizers.sgd import LR, WEIGHT_DECAY
+from gradrace.space import LogUniform
+
+
+class State(NamedTuple):
+    """``velocity``: shape and dtype of the parameter."""
+
+    velocity: Tensor
+
+
+class Hyper(NamedTuple):
+    """Float64, shape () each; None where absent."""
+
+    lr: Tensor
+    momentum: Tensor
+    weight_decay: Tensor | None
+
+
+def init(param: Tensor, nesterov: bool) -> State:
+    """A body at rest."""
+    return State(velocity=torch.zeros_like(param))
+
+
+def update(
+    grad: Tensor, state: State, param: Tensor, hyper: Hyper, step: Tensor, nesterov: bool
+) -> tuple[Tensor, State]:
+    """``v <- momentum * v + g``, then ``-lr * v``; with ``nesterov``, ``-lr * (g + momentum * v)``."""
+    grad = with_weight_decay(grad, param, hyper.weight_decay)
+    velocity = like(hyper.momentum, grad) * state.velocity + grad
+    # Nesterov's form looks one step ahead: it goes where the velocity will have carried it.
+    direction = grad + like(hyper.momentum, grad) * velocity if nesterov else velocity
+    return descent(direction, hyper.lr), State(velocity)
+
+
+optimizer = Optimizer(
+    name="momentum",
+    rule=PerTensor(init, update),
+    hyper=Hyper,
+    hyperparameters={
+        "lr": LR,
+        "momentum": Hyperparameter(0.9, "share of the velocity that is kept", high=1.0),
+        "weight_decay": WEIGHT_DECAY,
+    },
+    space={
+        "lr": LogUniform(1e-5, 1),
+        "momentum": LogUniform(5e-3, 0.3, one_minus=True, from_trials=10, limit=1.0),
+    },
+    card=Card(
+        title="Momentum (heavy ball)",
+        idea="Remembers its direction and gathers speed, like inertia: steps that keep pointing the same way add up, "
+        "steps that contradict each other cancel.",
+        formula=("g = gradient", "v <- momentum * v + g", "w <- w - lr * v"),
+        use="Game AI that must learn to react fast.",
+        paper="Polyak, Some methods of speeding up the convergence of iteration methods, 1964",
+        link="https://doi.org/10.1016/0041-5553(64)90137-5",
+        relatives={
+            "sgd": "Momentum with momentum 0",
+            "nesterov": "Momentum that looks one step ahead",
+            "adam": "Momentum's average divided by RMSprop's",
+        },
+    ),
+    torch_class="torch.optim.SGD",
+    torch_arguments=lambda hyper, options: {
+        "lr": hyper["lr"],
+        "momentum": hyper["momentum"],
+        "weight_decay": hyper["weight_decay"],
+        "nesterov": options["nesterov"] and hyper["momentum"] > 0,  # torch refuses it at 0, where it makes no difference
+    },
+    options={"nesterov": False},
+    special_cases=("sgd",),
+    cases=(
+        Case(),
+        Case({"lr": 0.3, "momentum": 0.99, "weight_decay": 0.01}),
+        Case({"lr": 0.1, "momentum": 0.5}, {"nesterov": True}),
+        Case({"lr": 1.0, "momentum": 0.9, "weight_decay": 0.1}, {"nesterov": True}),
+    ),
+    bad_inputs=(
+        BadInput({"momentum": 1.0}, "momentum must be a number at least 0 and below 1, but is 1.0"),
+        BadInput({"momentum": -0.1}, "momentum must be a number at least 0 and below 1, but is -0.1"),
+    ),
+)

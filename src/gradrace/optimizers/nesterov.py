@@ -1,0 +1,26 @@
+"""Nesterov: Momentum with its one structural option switched on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gradrace.optimizers._base import Card, Case
+from gradrace.optimizers.momentum import optimizer as momentum
+
+optimizer = replace(
+    momentum,
+    name="nesterov",
+    options={"nesterov": True},
+    card=Card(
+        title="Nesterov (accelerated gradient)",
+        idea="Momentum that looks one step ahead: the newest gradient is counted as if the velocity had already moved "
+        "on, so it brakes earlier before a turn.",
+        formula=("g = gradient", "v <- momentum * v + g", "w <- w - lr * (g + momentum * v)"),
+        use="The same as Momentum's, where Momentum overshoots.",
+        paper="Nesterov, A method for solving the convex programming problem with convergence rate O(1/k^2), 1983; "
+        "in this form Sutskever et al., 2013",
+        link="https://proceedings.mlr.press/v28/sutskever13.html",
+        relatives={"momentum": "the same without looking ahead", "sgd": "Nesterov with momentum 0"},
+    ),
+    cases=(Case(), Case({"lr": 0.3, "momentum": 0.95, "weight_decay": 0.01})),
+)

@@ -1,0 +1,111 @@
+"""RMSprop: AdaGrad that forgets, so that the learning rate of a parameter follows its recent gradients."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor
+from gradrace.optimizers._parts import descent, like, moving_average, with_weight_decay
+from gradrace.optimizers.sgd import WEIGHT_DECAY
+from gradrace.space import LogUniform
+
+
+class State(NamedTuple):
+    """Averages of squared gradient and of gradient, and the velocity; shape and dtype of the parameter, or empty."""
+
+    square: Tensor
+    mean: Tensor
+    velocity: Tensor
+
+
+class Hyper(NamedTuple):
+    """Float64, shape () each; None where absent."""
+
+    lr: Tensor
+    alpha: Tensor
+    eps: Tensor
+    momentum: Tensor | None
+    weight_decay: Tensor | None
+
+
+def init(param: Tensor, centered: bool, heavy: bool) -> State:
+    """Averages start at zero; what the options leave out has no elements."""
+    nothing = param.new_zeros(0)
+    return State(
+        square=torch.zeros_like(param),
+        mean=torch.zeros_like(param) if centered else nothing,
+        velocity=torch.zeros_like(param) if heavy else nothing,
+    )
+
+
+def update(
+    grad: Tensor, state: State, param: Tensor, hyper: Hyper, step: Tensor, centered: bool, heavy: bool
+) -> tuple[Tensor, State]:
+    """``s <- alpha * s + (1 - alpha) * g * g``, then ``-lr * g / (sqrt(s) + eps)``.
+
+    ``centered`` divides by the spread about the average gradient; ``heavy`` sends the result through a velocity.
+    """
+    grad = with_weight_decay(grad, param, hyper.weight_decay)
+    square = moving_average(state.square, grad * grad, hyper.alpha)
+    mean = moving_average(state.mean, grad, hyper.alpha) if centered else state.mean
+    spread = square - mean * mean if centered else square
+    direction = grad / (spread.sqrt() + like(hyper.eps, grad))
+    velocity = state.velocity
+    if heavy:
+        direction = velocity = (
+            direction if hyper.momentum is None else like(hyper.momentum, grad) * velocity + direction
+        )
+    return descent(direction, hyper.lr), State(square, mean, velocity)
+
+
+optimizer = Optimizer(
+    name="rmsprop",
+    rule=PerTensor(init, update),
+    hyper=Hyper,
+    hyperparameters={
+        "lr": Hyperparameter(0.01, "learning rate"),
+        "alpha": Hyperparameter(0.99, "share of the average of squared gradients that is kept", high=1.0),
+        "eps": Hyperparameter(1e-8, "keeps the division finite"),
+        "momentum": Hyperparameter(0.0, "share of the velocity kept (option heavy)", high=1.0, absent_at_zero=True),
+        "weight_decay": WEIGHT_DECAY,
+    },
+    space={
+        "lr": LogUniform(1e-5, 1e-1),
+        "alpha": LogUniform(1e-3, 0.5, one_minus=True, from_trials=10, limit=1.0),
+        "eps": LogUniform(1e-10, 1e-3, from_trials=26),
+    },
+    card=Card(
+        title="RMSprop (root mean square propagation)",
+        idea="Divides each gradient by its own recent size, so that it adapts to the newest updates "
+        "and forgets the old ones.",
+        formula=("g = gradient", "s <- alpha * s + (1 - alpha) * g^2", "w <- w - lr * g / (sqrt(s) + eps)"),
+        use="Time series such as stock prices and weather, with recurrent networks.",
+        paper="Tieleman and Hinton, Lecture 6.5: rmsprop, 2012",
+        link="https://www.cs.toronto.edu/~tijmen/csc321/slides/lecture_slides_lec6.pdf",
+        relatives={
+            "adagrad": "the same with a sum that never forgets",
+            "adam": "RMSprop over Momentum's average, with bias correction",
+        },
+    ),
+    torch_class="torch.optim.RMSprop",
+    torch_arguments=lambda hyper, options: {
+        "lr": hyper["lr"],
+        "alpha": hyper["alpha"],
+        "eps": hyper["eps"],
+        "weight_decay": hyper["weight_decay"],
+        "momentum": hyper["momentum"] if options["heavy"] else 0,
+        "centered": options["centered"],
+    },
+    options={"centered": False, "heavy": False},
+    cases=(
+        Case(),
+        Case({"lr": 0.1, "alpha": 0.9, "weight_decay": 0.1}),
+        Case({"lr": 0.01, "alpha": 0.9, "eps": 1e-3}, {"centered": True}),
+        Case({"lr": 0.01, "momentum": 0.9}, {"heavy": True}),
+        Case({"lr": 0.02, "momentum": 0.5, "eps": 1e-3}, {"heavy": True, "centered": True}),
+    ),
+    bad_inputs=(BadInput({"alpha": 1.5}, "alpha must be a number at least 0 and below 1, but is 1.5"),),
+)

@@ -1,0 +1,1 @@
+"""Races: spec, plan, pairing of seeds, rungs and the one orchestrator."""

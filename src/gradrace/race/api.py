@@ -1,0 +1,185 @@
+"""The Python door: the same races as the command line's, with the same options as keywords."""
+
+from __future__ import annotations
+
+import json as json_module
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_data_path
+
+from gradrace._version import __version__
+from gradrace.errors import SpecError, StoreError
+from gradrace.optimizers import Optimizer
+from gradrace.race.orchestrator import Entry, Silent, Watch, lane_count, run
+from gradrace.race.result import RaceResult
+from gradrace.race.spec import DEFAULT_CONTENDERS, Contender, RaceSpec, find_task, make_contenders, make_spec, race_id
+from gradrace.report import summarize
+from gradrace.store import RaceRecord, Store, open_store
+from gradrace.workloads import Workload
+
+
+def race(
+    workload: str | Path | Workload = "digits",
+    optimizers: Sequence[str | Optimizer | Contender] = DEFAULT_CONTENDERS,
+    *,
+    budget: str = "standard",
+    studies: int | None = None,
+    trials: int | None = None,
+    seeds: int | None = None,
+    steps: int | None = None,
+    schedule: str = "constant",
+    halving: bool = True,
+    batch_size: int | None = None,
+    engine: str = "auto",
+    currency: str = "gradients",
+    lanes: int | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+    store: str | Path | None = None,
+    json: str | Path | None = None,
+    quiet: bool = True,
+) -> RaceResult:
+    """Race optimizers on a workload, each tuned with the same budget, and judge what can be told apart.
+
+    Racing the same spec again on the same store goes on where it stopped, or reads the result if it had ended.
+
+    Args:
+        workload: the name of a built-in one, a ``.py`` file that defines ``workload``, or a ``Workload``.
+        optimizers: names, ``Optimizer`` objects or ``Contender`` objects.
+        budget: ``"quick"``, ``"standard"`` or ``"thorough"``: a preset of the four numbers that follow.
+        studies: independent tunings of each contender, K; at least 3 for a verdict.
+        trials: trials in each study, N.
+        seeds: fresh seeds on which each study's choice is confirmed, S.
+        steps: training steps of a trial.
+        schedule: of the learning rate: ``"constant"``, ``"cosine"`` or ``"linear"``.
+        halving: drop half of a study's trials at a quarter and at half of the steps.
+        batch_size: examples in a batch; the workload's own by default.
+        engine: ``"auto"`` measures which is faster, ``"vectorized"`` or ``"loop"`` insist.
+        currency: what equal budgets are counted in: ``"gradients"``, or ``"seconds"`` of measured step time.
+        lanes: processes that train; one for each core by default.
+        device: ``"cpu"`` or ``"cuda"``.
+        seed: of the race; everything random follows from it.
+        store: the database file; by default the user's own, or what ``GRADRACE_STORE`` names.
+        json: a file to write the summary to as well.
+        quiet: show no progress.
+
+    Raises:
+        SpecError: something asked for does not exist or is not allowed. WorkloadError: the workload's code raises.
+        StoreError: the store cannot be used. Interrupted: Ctrl-C; everything finished is stored.
+    """
+    task = find_task(workload)
+    contenders = make_contenders(optimizers)
+    spec = make_spec(
+        task.workload,
+        budget,
+        studies=studies,
+        trials=trials,
+        seeds=seeds,
+        steps=steps,
+        batch_size=batch_size,
+        schedule=schedule,
+        halving=halving,
+        engine=engine,
+        currency=currency,
+        device=device,
+        seed=seed,
+    )
+    if json is not None:
+        check_writable(Path(json))
+    entry = Entry(spec, contenders, task)
+    with watching(entry, quiet) as watch:
+        summary = run_entry(entry, store_path(store), lane_count(lanes, device), watch)
+    if json is not None:
+        write_json(summary, Path(json))
+    return RaceResult(summary)
+
+
+def resume(race: str, *, store: str | Path | None = None, lanes: int | None = None, quiet: bool = True) -> RaceResult:
+    """Go on with a stored race by its id, or the beginning of it.
+
+    Raises:
+        StoreError: there is no such race, or it was entered by another version of gradrace.
+        SpecError: its workload or an optimizer was given as a Python object, so only the same script can go on.
+    """
+    path = store_path(store)
+    with open_store(path, must_exist=True) as opened:
+        record = opened.race(race)
+    entry = entry_of(record)
+    with watching(entry, quiet) as watch:
+        return RaceResult(run_entry(entry, path, lane_count(lanes, entry.spec.device), watch))
+
+
+def result_of(store: Store, race: str) -> RaceResult:
+    """The result of a stored race, or how far it is."""
+    record = store.race(race)
+    return RaceResult(summarize(record, store.outcomes(record.id), store.notes(record.id)))
+
+
+def run_entry(entry: Entry, path: Path, lanes: int, watch: Watch) -> dict[str, Any]:
+    """Run a race on the store at ``path`` and summarize it."""
+    existing = open_store(path) if path.exists() else None
+    opened, record = run(entry, existing, lambda: open_store(path), lanes, watch)
+    with opened:
+        return summarize(record, opened.outcomes(record.id), opened.notes(record.id))
+
+
+def entry_of(record: RaceRecord) -> Entry:
+    """A stored race as it was asked for."""
+    if record.status != "finished" and record.version != __version__:
+        raise StoreError(
+            f"Race {record.id} was entered by gradrace {record.version}, and this is {__version__}, whose numbers may "
+            f"differ. Install gradrace {record.version} to go on, or race anew."
+        )
+    reference = record.plan["workload"]["reference"]
+    if reference["kind"] == "object":
+        raise SpecError(
+            f"Race {record.id} was entered from Python with its own Workload '{reference['name']}', which the store "
+            "does not hold. Run the same script again: it goes on where the race stopped."
+        )
+    task = find_task(reference["path"] if reference["kind"] == "file" else reference["name"])
+    contenders = tuple(Contender.from_description(values) for values in record.spec["contenders"])
+    spec = RaceSpec(**record.spec["race"])
+    if race_id(spec, contenders, task) != record.id:
+        raise SpecError(
+            f"Race {record.id} cannot go on: its workload file or one of its optimizers has changed since then."
+        )
+    return Entry(spec, contenders, task)
+
+
+def store_path(given: str | Path | None) -> Path:
+    """The store asked for, else the one that ``GRADRACE_STORE`` names, else ``races.db`` in the user's data folder."""
+    return Path(given or os.environ.get("GRADRACE_STORE") or user_data_path("gradrace") / "races.db")
+
+
+def check_writable(path: Path) -> None:
+    """Raise a SpecError unless a file can be written there, before hours are spent on what it should hold."""
+    folder = path.resolve().parent
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise SpecError(
+            f"The result cannot be written to '{path}': it needs a folder that exists and can be written to."
+        )
+
+
+def write_json(summary: dict[str, Any], path: Path) -> None:
+    """Write the summary so that the file is whole or absent."""
+    new = path.with_name(path.name + ".new")
+    new.write_text(json_module.dumps(summary, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    new.replace(path)
+
+
+@contextmanager
+def watching(entry: Entry, quiet: bool) -> Iterator[Watch]:
+    """Show progress on standard error while the race runs, unless quiet."""
+    if quiet:
+        yield Silent()
+        return
+    from gradrace.report.progress import progress
+
+    names = ", ".join(contender.label for contender in entry.contenders)
+    with progress(entry.task.workload.scored_by.direction) as display:
+        display.say(f"Race {entry.id} on {entry.task.workload.name}: {names}")
+        yield display

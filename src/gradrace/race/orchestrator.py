@@ -1,0 +1,274 @@
+"""The one orchestrator: a race from its spec to its summary, in the order of the protocol."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import torch
+
+from gradrace._version import __version__
+from gradrace.engine.lanes import Lanes
+from gradrace.engine.lanes import Task as LaneTask
+from gradrace.errors import GradraceError, Interrupted, SpecError
+from gradrace.outcomes import Outcome
+from gradrace.race import probe
+from gradrace.race.choose import choices, find_extensions
+from gradrace.race.plan import (
+    Block,
+    Choice,
+    Extension,
+    Plan,
+    confirmation_blocks,
+    edge_blocks,
+    tuning_blocks,
+)
+from gradrace.race.rungs import check_halving
+from gradrace.race.spec import Contender, RaceSpec, Task, describe, race_id
+from gradrace.race.train import Grounds, failed_block, prepare, train_block
+from gradrace.store import RaceRecord, Store
+
+CONFIRMATION = "confirmation"
+
+
+class Watch(Protocol):
+    """What wants to know how a race goes. It is told; it never answers."""
+
+    def stage(self, name: str, trials: int, trial_steps: int, afterwards: int) -> None:
+        """A stage begins, with so many trials and trial-steps to do, and about so many trial-steps after it."""
+        ...
+
+    def steps(self, trial_steps: int) -> None:
+        """So many more trial-steps were trained."""
+        ...
+
+    def block(self, outcomes: Sequence[Outcome], trained: bool) -> None:
+        """A block is in the store: trained now, or found there."""
+        ...
+
+
+class Silent:
+    """Watches without a word."""
+
+    def stage(self, name: str, trials: int, trial_steps: int, afterwards: int) -> None:
+        """See ``Watch``."""
+
+    def steps(self, trial_steps: int) -> None:
+        """See ``Watch``."""
+
+    def block(self, outcomes: Sequence[Outcome], trained: bool) -> None:
+        """See ``Watch``."""
+
+
+@dataclass
+class Entry:
+    """A race as it was asked for: who races on what, and by which numbers."""
+
+    spec: RaceSpec
+    contenders: tuple[Contender, ...]
+    task: Task
+
+    @property
+    def id(self) -> str:
+        """The race's id."""
+        return race_id(self.spec, self.contenders, self.task)
+
+    @property
+    def maximize(self) -> bool:
+        """Whether more of the metric is better."""
+        return self.task.workload.scored_by.direction == "max"
+
+    def grounds(self) -> Grounds:
+        """What lanes need to know. The data are loaded here, once."""
+        _ = self.task.workload.splits
+        return Grounds(self.task.workload, {c.label: c for c in self.contenders}, self.spec)
+
+
+def run(
+    entry: Entry, store: Store | None, open_new: Callable[[], Store], lanes: int, watch: Watch
+) -> tuple[Store, RaceRecord]:
+    """Race to the end, or on from where the store stands.
+
+    ``store`` is the store if it exists already; ``open_new()`` makes it otherwise, after the workload has been tried,
+    so that a race that cannot start writes nothing.
+
+    Raises:
+        WorkloadError: the workload's own code raises. SpecError: the engine asked for cannot train it.
+        Interrupted: Ctrl-C; everything finished is stored.
+    """
+    record = _find(store, entry.id)
+    if store is not None and record is not None and record.status == "finished":
+        return store, record
+    started = time.perf_counter()
+    try:
+        with Lanes(lanes) as workers:
+            workers.prepare(prepare, entry.grounds())
+            if store is None or record is None:
+                plan = make_plan(entry, workers)
+                store = store or open_new()
+                spec = describe(entry.spec, entry.contenders, entry.task)
+                record = store.create_race(entry.id, spec, _stored(entry, plan), machine(), __version__)
+            store.set_status(entry.id, "running")
+            _Race(entry, Plan.from_dict(record.plan), store, workers, watch).run()
+    except KeyboardInterrupt:
+        if store is None or record is None:
+            raise Interrupted("Stopped before the first trial; nothing was written.") from None
+        store.set_status(entry.id, "interrupted")
+        done = len(store.outcomes(entry.id))
+        raise Interrupted(
+            f"Stopped. {done} finished trials are stored; go on with: gradrace resume {entry.id}"
+        ) from None
+    store.write_note(entry.id, f"session {len(store.notes(entry.id)):04d}", {"seconds": time.perf_counter() - started})
+    store.set_status(entry.id, "finished")
+    return store, store.race(entry.id)
+
+
+def _find(store: Store | None, race: str) -> RaceRecord | None:
+    known = [] if store is None else [record for record in store.races() if record.id == race]
+    return known[0] if known else None
+
+
+def make_plan(entry: Entry, workers: Lanes) -> Plan:
+    """Try the workload, measure what must be measured, and fix the plan."""
+    findings: probe.Findings = _one(workers, probe.probe)
+    spec, steps = entry.spec, {}
+    costs = _one(workers, probe.measure_costs) if spec.currency == "seconds" else {}
+    cheapest = min((cost["step_seconds"] for cost in costs.values()), default=1.0)
+    for contender in entry.contenders:
+        share = 1 / contender.rule.gradient_evaluations
+        if costs:
+            share = cheapest / costs[contender.label]["step_seconds"]
+        steps[contender.label] = max(1, round(spec.steps * share))
+        if spec.halving:
+            check_halving(spec.trials, steps[contender.label])
+    return Plan(findings.engine, findings.reason, findings.stochastic, steps, findings.parameters)
+
+
+def _one(workers: Lanes, function: Any) -> Any:
+    """The value of one task, or its error raised."""
+    (result,) = workers.run([LaneTask("one", function, ())])
+    if result.error is not None:
+        raise result.error
+    return result.value
+
+
+class _Race:
+    """A race whose plan is stored."""
+
+    def __init__(self, entry: Entry, plan: Plan, store: Store, workers: Lanes, watch: Watch) -> None:
+        self.entry, self.plan, self.store, self.workers, self.watch = entry, plan, store, workers, watch
+        self.done = store.blocks(entry.id)
+
+    def run(self) -> None:
+        """Steps 1 to 6 of the protocol; what follows from the outcomes (7 to 9) is computed when it is asked for."""
+        spec, contenders, plan = self.entry.spec, self.entry.contenders, self.plan
+        tuning = self.train("tuning", tuning_blocks(spec, contenders, plan))
+        extensions = find_extensions(spec, contenders, tuning, self.entry.maximize)
+        edge = self.train("edge of the range", edge_blocks(spec, contenders, plan, extensions))
+        chosen = choices(spec, contenders, tuning, edge, self.entry.maximize)
+        self.train(CONFIRMATION, confirmation_blocks(spec, contenders, plan, chosen))
+        self.note(extensions, chosen)
+
+    def train(self, name: str, blocks: Sequence[Block]) -> list[Outcome]:
+        """Train the blocks that the store does not have, the longest first, and return the outcomes of all."""
+        constant = self.entry.spec.schedule == "constant"
+        missing = [block for block in blocks if block.id not in self.done]
+        known = {outcome.trial: outcome for outcome in self.store.outcomes(self.entry.id)}
+        if blocks:
+            steps = sum(block.trial_steps(constant) for block in missing)
+            trials = sum(len(block.trials) for block in blocks)
+            self.watch.stage(name, trials, steps, 0 if name == CONFIRMATION else self._confirmation_steps())
+        for block in blocks:
+            if block.id in self.done:
+                self.watch.block([known[trial.id] for trial in block.trials], trained=False)
+        longest_first = sorted(missing, key=lambda block: -block.trial_steps(constant))
+        by_id = {block.id: block for block in blocks}
+        tasks = [LaneTask(block.id, train_block, (block, self.plan.engine)) for block in longest_first]
+        for result in self.workers.run(tasks, self.watch.steps):
+            block = by_id[result.key]
+            outcomes = result.value if result.error is None else failed_block(block, str(result.error))
+            self.store.write_block(self.entry.id, block.id, outcomes)
+            known.update({outcome.trial: outcome for outcome in outcomes})
+            self.watch.block(outcomes, trained=True)
+        return [known[trial.id] for block in blocks for trial in block.trials]
+
+    def _confirmation_steps(self) -> int:
+        spec = self.entry.spec
+        return spec.studies * spec.seeds * sum(self.plan.steps.values())
+
+    def note(self, extensions: Sequence[Extension], chosen: Sequence[Choice]) -> None:
+        """Keep what the summary needs and outcomes do not tell: choices with their line of code, edges, costs."""
+        contenders = {contender.label: contender for contender in self.entry.contenders}
+        lines = []
+        for choice in chosen:
+            contender = contenders[choice.contender]
+            full = contender.full_configuration(choice.configuration)
+            line = contender.rule.code(full, contender.options)
+            lines.append({**asdict(choice), "configuration": dict(choice.configuration), "code": line})
+        edges = [{**asdict(edge), "space": edge.space.to_dict()} for edge in extensions]
+        self.store.write_note(self.entry.id, "choices", {"choices": lines, "extensions": edges})
+        if "costs" not in self.store.notes(self.entry.id):
+            self.store.write_note(self.entry.id, "costs", self._costs())
+
+    def _costs(self) -> dict[str, Any]:
+        """Step costs are worth a note, not a race: a contender whose drop-in cannot be measured has none."""
+        try:
+            return _one(self.workers, probe.measure_costs)
+        except GradraceError as error:
+            return {"error": str(error)}
+
+
+def _stored(entry: Entry, plan: Plan) -> dict[str, Any]:
+    """The plan as it is stored, with what a report must know without importing the workload or torch."""
+    work, metric = entry.task.workload, entry.task.workload.scored_by
+    return {
+        **plan.to_dict(),
+        "workload": {
+            "name": work.name,
+            "title": work.title or work.name,
+            "stands_for": work.stands_for,
+            "source": work.source,
+            "metric": metric.name,
+            "direction": metric.direction,
+            "worst": metric.worst,
+            "target": work.target,
+            "examples": {name: len(split[0]) for name, split in work.splits.items()},
+            "reference": entry.task.reference,
+        },
+        "contenders": {
+            contender.label: {
+                "optimizer": contender.rule.name,
+                "special_cases": list(contender.rule.special_cases),
+                "dimensions": {n: s.to_dict() for n, s in contender.dimensions(entry.spec.trials).items()},
+            }
+            for contender in entry.contenders
+        },
+    }
+
+
+def machine() -> dict[str, Any]:
+    """What the race runs on."""
+    return {
+        "system": platform.system(),
+        "processor": platform.machine(),
+        "cores": available_cores(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+    }
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def lane_count(given: int | None, device: str) -> int:
+    """One lane for each core; on a GPU one for the device. A number given is taken."""
+    if given is not None and given < 1:
+        raise SpecError(f"The number of lanes is {given}, but must be at least 1.")
+    return given or (1 if device == "cuda" else available_cores())

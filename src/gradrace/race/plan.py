@@ -1,0 +1,215 @@
+"""The plan: from a spec to blocks of trials. Pure functions; what had to be measured or tried comes in as values.
+
+Blocks follow from the spec, the contenders and the stored plan alone, never from how many lanes there are: the same
+race has the same blocks on every machine, and a resumed one the same as before.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import groupby
+from typing import Any
+
+from gradrace.outcomes import Stage
+from gradrace.race.points import configuration, sobol
+from gradrace.race.rungs import rung_steps
+from gradrace.race.spec import Contender, RaceSpec
+from gradrace.space import Dimension
+
+BLOCK_TRIALS = 24
+"""Trials alive in a block, on average over its steps. More hardly dilute the overhead of an operation further, and a
+core's share of the cache still holds the parameters, gradients and state of so many small models."""
+EVALUATIONS = 20
+"""Points of a learning curve."""
+EXTENSION_SHARE = 4
+"""One in so many of a study's trials is spent beyond an edge that its choice lies at."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was decided before the first block, and is stored so that a resumed race repeats it.
+
+    Attributes:
+        engine: ``"vectorized"`` or ``"loop"``. reason: why, in a sentence.
+        stochastic: the model draws random numbers while it trains (dropout); then a block has one seed only.
+        steps: length of a full trial of each contender, by label.
+        parameters: trainable parameters of the model.
+    """
+
+    engine: str
+    reason: str
+    stochastic: bool
+    steps: Mapping[str, int]
+    parameters: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """The plan as JSON types."""
+        return {**asdict(self), "block_trials": BLOCK_TRIALS, "evaluations": EVALUATIONS}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Plan:
+        """The plan that ``to_dict`` described."""
+        names = ("engine", "reason", "stochastic", "steps", "parameters")
+        return cls(**{name: values[name] for name in names})
+
+
+@dataclass(frozen=True)
+class PlannedTrial:
+    """One trial to train. ``point`` counts within its study; points of an extended range go on counting."""
+
+    stage: Stage
+    contender: str
+    study: int
+    seed: int
+    point: int
+    configuration: Mapping[str, float]
+
+    @property
+    def id(self) -> str:
+        """``stage/label/study/seed/point``, which sorts in the order of the plan."""
+        return f"{self.stage}/{self.contender}/{self.study:04d}/{self.seed:04d}/{self.point:04d}"
+
+
+@dataclass(frozen=True)
+class Block:
+    """Trials that are trained together, neighbours by contender, and the steps at which half of each study drops."""
+
+    id: str
+    stage: Stage
+    trials: tuple[PlannedTrial, ...]
+    steps: int
+    rungs: tuple[int, ...]
+    checkpoints: tuple[int, ...] = field(default=())
+
+    def trial_steps(self, constant: bool) -> int:
+        """Training steps of all its trials; without a constant schedule every rung starts anew."""
+        total, live, before = 0, len(self.trials), 0
+        for rung in self.rungs:
+            total += live * (rung - before)
+            live, before = math.ceil(live / 2), rung if constant else 0
+        return total
+
+
+def tuning_blocks(spec: RaceSpec, contenders: Sequence[Contender], plan: Plan) -> list[Block]:
+    """Every contender's N trials in each of the K studies. One study has one seed."""
+    blocks: list[Block] = []
+    for study in range(spec.studies):
+        groups = []
+        for contender in contenders:
+            points = sobol(spec.seed, study, contender.scramble, "points", spec.trials)
+            dimensions = contender.dimensions(spec.trials)
+            groups.append(
+                [
+                    PlannedTrial(Stage.TUNING, contender.label, study, 0, index, configuration(point, dimensions))
+                    for index, point in enumerate(points)
+                ]
+            )
+        blocks += _blocks(Stage.TUNING, f"{study:04d}", groups, plan, spec.halving)
+    return blocks
+
+
+@dataclass(frozen=True)
+class Extension:
+    """A decade beyond the edge at which a study's choice lies, and the dimension that it belongs to."""
+
+    contender: str
+    study: int
+    dimension: str
+    side: str
+    space: Dimension
+
+
+def extension_trials(trials: int) -> int:
+    """How many of a study's N trials are spent beyond an edge: a quarter; none where that is less than one."""
+    return trials // EXTENSION_SHARE
+
+
+def edge_blocks(
+    spec: RaceSpec, contenders: Sequence[Contender], plan: Plan, extensions: Sequence[Extension]
+) -> list[Block]:
+    """Trials in the extended ranges: at the same further points for every contender that extends."""
+    groups = []
+    for contender in contenders:
+        for extension in (e for e in extensions if e.contender == contender.label):
+            count = extension_trials(spec.trials)
+            points = sobol(spec.seed, extension.study, contender.scramble, "edge", count)
+            dimensions = {**contender.dimensions(spec.trials), extension.dimension: extension.space}
+            groups.append(
+                [
+                    PlannedTrial(
+                        Stage.EDGE,
+                        contender.label,
+                        extension.study,
+                        0,
+                        spec.trials + index,
+                        configuration(p, dimensions),
+                    )
+                    for index, p in enumerate(points)
+                ]
+            )
+    return _blocks(Stage.EDGE, "", groups, plan, spec.halving)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a study chose for its contender: the point and the values of its tuned hyperparameters."""
+
+    contender: str
+    study: int
+    point: int
+    configuration: Mapping[str, float]
+
+
+def confirmation_blocks(
+    spec: RaceSpec, contenders: Sequence[Contender], plan: Plan, choices: Sequence[Choice]
+) -> list[Block]:
+    """Each study's choices on S fresh seeds, the same for all contenders, fresh for every study."""
+    chosen = {(choice.contender, choice.study): choice for choice in choices}
+    groups = []
+    for study in range(spec.studies):
+        for seed in range(1, spec.seeds + 1):
+            for contender in contenders:
+                choice = chosen.get((contender.label, study))
+                if choice is not None:
+                    groups.append(
+                        [
+                            PlannedTrial(
+                                Stage.CONFIRMATION, contender.label, study, seed, choice.point, choice.configuration
+                            )
+                        ]
+                    )
+    return _blocks(Stage.CONFIRMATION, "", groups, plan, halving=False)
+
+
+def _blocks(
+    stage: Stage, name: str, groups: Sequence[Sequence[PlannedTrial]], plan: Plan, halving: bool
+) -> list[Block]:
+    """Pack groups, which must stay together, into blocks of about BLOCK_TRIALS live trials, as even as can be.
+
+    Trials of different length are apart, and where the model is stochastic also trials of different seeds.
+    """
+
+    def kind(group: Sequence[PlannedTrial]) -> tuple[int, Any]:
+        trial = group[0]
+        return plan.steps[trial.contender], (trial.study, trial.seed) if plan.stochastic else None
+
+    blocks: list[Block] = []
+    for (steps, _), same in groupby(sorted(groups, key=kind), key=kind):
+        for members in _packed(list(same), 2 * BLOCK_TRIALS if halving else BLOCK_TRIALS):
+            trials = tuple(sorted(members, key=lambda trial: trial.contender))
+            identity = "/".join(part for part in (stage.value, name, f"{len(blocks):04d}") if part)
+            rungs = rung_steps(steps, halving)
+            points = {max(1, steps * part // EVALUATIONS) for part in range(1, EVALUATIONS + 1)}
+            blocks.append(Block(identity, stage, trials, steps, rungs, tuple(sorted(points | set(rungs)))))
+    return blocks
+
+
+def _packed(groups: Sequence[Sequence[PlannedTrial]], size: int) -> Iterable[list[PlannedTrial]]:
+    """Runs of groups of about equal size. A power of two of them, so that few or many lanes share them evenly."""
+    total = sum(len(group) for group in groups)
+    count = min(len(groups), 2 ** max(0, round(math.log2(total / size))))
+    for part in range(count):
+        start, stop = (round(len(groups) * end / count) for end in (part, part + 1))
+        yield [trial for group in groups[start:stop] for trial in group]

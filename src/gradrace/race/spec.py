@@ -1,0 +1,290 @@
+"""The spec: everything that determines a race, checked before anything is written or trained."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import cloudpickle
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from gradrace._discovery import load_file
+from gradrace._version import __version__
+from gradrace.engine.trial import Schedule
+from gradrace.errors import SpecError, WorkloadError
+from gradrace.optimizers import Optimizer, optimizer
+from gradrace.race.rungs import check_halving
+from gradrace.space import Dimension, space_from_dict
+from gradrace.workloads import Workload, workload
+
+DEFAULT_CONTENDERS = ("sgd", "momentum", "adagrad", "rmsprop", "adam")
+Budget = Literal["quick", "standard", "thorough"]
+
+
+@dataclass(frozen=True)
+class Preset:
+    """K studies of N trials, S seeds of confirmation, and the share of the workload's steps."""
+
+    studies: int
+    trials: int
+    seeds: int
+    share_of_steps: float
+
+
+BUDGETS: dict[str, Preset] = {
+    "quick": Preset(3, 8, 3, 0.25),
+    "standard": Preset(5, 16, 4, 1.0),
+    "thorough": Preset(8, 32, 8, 1.0),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Contender:
+    """An optimizer entered in a race.
+
+    Args:
+        optimizer: its name, or an ``Optimizer``.
+        label: what it is called in this race; its name by default. Labels tell variants apart and must differ.
+        space: search spaces that replace or add to its own, by hyperparameter.
+        hyper: hyperparameters held at a value; they are not tuned.
+        options: structural options, such as ``{"nesterov": True}``.
+        scramble: contenders with the same number meet the same quasi-random points (they are paired); another number
+            draws other points, which is how one optimizer is raced against itself.
+
+    Raises:
+        SpecError: an unknown optimizer, hyperparameter or option, or a value that is not allowed.
+    """
+
+    optimizer: str | Optimizer
+    label: str = ""
+    space: Mapping[str, Dimension] = field(default_factory=dict)
+    hyper: Mapping[str, float] = field(default_factory=dict)
+    options: Mapping[str, bool] = field(default_factory=dict)
+    scramble: int = 0
+
+    def __post_init__(self) -> None:
+        found = optimizer(self.optimizer) if isinstance(self.optimizer, str) else self.optimizer
+        if not isinstance(found, Optimizer):
+            raise SpecError(
+                f"A contender's optimizer is a name or a gradrace Optimizer, but is {type(self.optimizer).__name__}."
+            )
+        object.__setattr__(self, "optimizer", found)
+        object.__setattr__(self, "label", self.label or found.name)
+        if (
+            not self.label.isprintable()
+            or self.label != self.label.strip()
+            or len(self.label) > 60
+            or "/" in self.label
+        ):
+            raise SpecError(
+                f"The label {self.label!r} cannot be used: a label has 1 to 60 printable characters, no '/' and no "
+                "space at its ends."
+            )
+        for name in self.space:
+            if name not in found.hyperparameters:
+                raise SpecError(
+                    f"Contender '{self.label}' has a search space for '{name}', which {found.name} does not have. "
+                    f"It has: {', '.join(found.hyperparameters)}."
+                )
+        found.configure(self.hyper)
+        object.__setattr__(self, "options", found.with_options(self.options))
+
+    @property
+    def rule(self) -> Optimizer:
+        """The optimizer object."""
+        assert isinstance(self.optimizer, Optimizer)
+        return self.optimizer
+
+    def dimensions(self, trials: int) -> dict[str, Dimension]:
+        """What a study of ``trials`` trials tunes: with few trials the learning rate alone, with more also others.
+
+        The order (learning rate first, then momentum or 1 - beta1, then eps, then 1 - beta2) and the numbers of trials
+        follow the Deep Learning Tuning Playbook (https://github.com/google-research/tuning_playbook).
+        """
+        spaces = {**self.rule.space, **self.space}
+        return {
+            name: space
+            for name, space in spaces.items()
+            if name not in self.hyper and (name in self.space or trials >= space.from_trials)
+        }
+
+    def full_configuration(self, tuned: Mapping[str, float]) -> dict[str, float]:
+        """Every hyperparameter: defaults, then what is held, then what was tuned."""
+        return self.rule.configure({**self.hyper, **tuned})
+
+    @classmethod
+    def from_description(cls, values: Mapping[str, Any]) -> Contender:
+        """The contender that ``describe`` described, if its optimizer is one that is known by name."""
+        space = {name: space_from_dict(known) for name, known in values["space"].items()}
+        return cls(values["optimizer"], values["label"], space, values["hyper"], values["options"], values["scramble"])
+
+    def describe(self) -> dict[str, Any]:
+        """The contender as JSON types; two contenders with equal descriptions train alike."""
+        return {
+            "label": self.label,
+            "optimizer": self.rule.name,
+            "space": {name: space.to_dict() for name, space in self.space.items()},
+            "hyper": dict(self.hyper),
+            "options": dict(self.options),
+            "scramble": self.scramble,
+        }
+
+
+class RaceSpec(BaseModel):
+    """The numbers and choices of a race. What does not change its outcome (lanes, store, display) is not in it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    studies: int = Field(ge=1, le=1000)
+    trials: int = Field(ge=1, le=4096)
+    seeds: int = Field(ge=1, le=1000)
+    steps: int = Field(ge=1, le=100_000_000)
+    batch_size: int = Field(ge=1)
+    schedule: Schedule = "constant"
+    halving: bool = True
+    engine: Literal["auto", "vectorized", "loop"] = "auto"
+    device: Literal["cpu", "cuda"] = "cpu"
+    currency: Literal["gradients", "seconds"] = "gradients"
+    seed: int = Field(default=0, ge=0, lt=2**63)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RaceSpec:
+        if self.halving:
+            check_halving(self.trials, self.steps)
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise SpecError(
+                "The device is 'cuda', but this machine has no CUDA device that torch can use; 'cpu' works."
+            )
+        return self
+
+
+def make_spec(
+    task: Workload,
+    budget: str = "standard",
+    *,
+    studies: int | None = None,
+    trials: int | None = None,
+    seeds: int | None = None,
+    steps: int | None = None,
+    batch_size: int | None = None,
+    **others: Any,
+) -> RaceSpec:
+    """The spec of a race: a preset with some of its numbers replaced.
+
+    Raises:
+        SpecError: a name that is not known, or a number that is not allowed.
+    """
+    if budget not in BUDGETS:
+        raise SpecError(f"The budget is {budget!r}, but must be one of: {', '.join(BUDGETS)}.")
+    preset = BUDGETS[budget]
+
+    def chosen(given: int | None, otherwise: int) -> int:
+        return otherwise if given is None else given
+
+    values = {
+        "studies": chosen(studies, preset.studies),
+        "trials": chosen(trials, preset.trials),
+        "seeds": chosen(seeds, preset.seeds),
+        "steps": chosen(steps, max(1, round(task.steps * preset.share_of_steps))),
+        "batch_size": chosen(batch_size, task.batch_size),
+        **others,
+    }
+    try:
+        return RaceSpec(**values)
+    except ValidationError as error:
+        raise SpecError(" ".join(_sentence(problem) for problem in error.errors())) from None
+
+
+def _sentence(problem: Any) -> str:
+    name, given = ".".join(str(part) for part in problem["loc"]), problem["input"]
+    allowed = problem["msg"].replace("Input should be ", "").replace("a valid integer", "a whole number")
+    if problem["type"] == "extra_forbidden":
+        return f"A race has no option '{name}'. It has: {', '.join(RaceSpec.model_fields)}."
+    return f"{name} must be {allowed}, but is {given!r}."
+
+
+def make_contenders(given: Sequence[str | Optimizer | Contender]) -> tuple[Contender, ...]:
+    """Contenders from names, optimizers and contenders.
+
+    Raises:
+        SpecError: none at all, or one label twice.
+    """
+    contenders = tuple(item if isinstance(item, Contender) else Contender(item) for item in given)
+    if not contenders:
+        raise SpecError("A race needs at least one contender, and got none.")
+    labels = [contender.label for contender in contenders]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise SpecError(
+                f"The label '{label}' stands for two contenders. Give each its own, as in a={label},b={label} "
+                "on the command line or Contender(..., label=...) in Python."
+            )
+    return contenders
+
+
+@dataclass(frozen=True)
+class Task:
+    """A workload and how it was named, so that a stored race can find it again."""
+
+    workload: Workload
+    reference: dict[str, str]
+
+
+def find_task(given: str | Path | Workload) -> Task:
+    """A built-in workload by name, a ``.py`` file that defines ``workload``, or a Workload.
+
+    Raises:
+        SpecError: there is no such workload or file.
+        WorkloadError: the file raised, or defines no workload.
+    """
+    if isinstance(given, Workload):
+        known = {"kind": "object", "name": given.name, "fingerprint": _digest(cloudpickle.dumps(given))}
+        return Task(given, known)
+    if str(given).endswith(".py"):
+        path = Path(given)
+        if not path.is_file():
+            raise SpecError(f"There is no workload file '{path}'.")
+        module = load_file(path.resolve())
+        cloudpickle.register_pickle_by_value(module)
+        found = getattr(module, "workload", None)
+        if not isinstance(found, Workload):
+            raise WorkloadError(f"The file {path} must define workload = Workload(...), but has no such name.")
+        known = {"kind": "file", "name": found.name, "path": str(path.resolve())}
+        return Task(found, {**known, "fingerprint": _digest(path.read_bytes())})
+    return Task(workload(str(given)), {"kind": "built-in", "name": str(given), "fingerprint": __version__})
+
+
+def race_id(spec: RaceSpec, contenders: Sequence[Contender], task: Task) -> str:
+    """The hash of all that determines a race's outcome: 12 hexadecimal digits."""
+    return _digest(json.dumps(describe(spec, contenders, task), sort_keys=True).encode())[:12]
+
+
+def describe(spec: RaceSpec, contenders: Sequence[Contender], task: Task) -> dict[str, Any]:
+    """The whole of a race's description, as JSON types. A file is known by its content, wherever it lies."""
+    known = {name: value for name, value in task.reference.items() if name != "path"}
+    return {
+        "version": __version__,
+        "workload": known,
+        "contenders": [{**contender.describe(), "rule": _rule_fingerprint(contender.rule)} for contender in contenders],
+        "race": spec.model_dump(),
+    }
+
+
+def _rule_fingerprint(rule: Optimizer) -> str:
+    known = _is_built_in(rule)
+    return __version__ if known else _digest(cloudpickle.dumps(rule))
+
+
+def _is_built_in(rule: Optimizer) -> bool:
+    from gradrace.optimizers import optimizers
+
+    return optimizers().get(rule.name) is rule
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]

@@ -1,0 +1,208 @@
+"""Training one block in a lane: segments between checkpoints, a drop at every rung, one outcome for each trial."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+
+import torch
+
+from gradrace.engine.loop import Loop
+from gradrace.engine.trial import Evaluation, Training, Trials, TrialSetup
+from gradrace.engine.vectorized import Vectorized
+from gradrace.outcomes import Curve, Outcome, Stage, Status
+from gradrace.race.plan import Block, PlannedTrial
+from gradrace.race.rungs import survivors
+from gradrace.race.spec import Contender, RaceSpec
+from gradrace.workloads import Workload
+
+ENGINES = {"loop": Loop, "vectorized": Vectorized}
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Grounds:
+    """What a lane needs to know once: the race's workload, contenders and spec."""
+
+    workload: Workload
+    contenders: Mapping[str, Contender]
+    spec: RaceSpec
+
+    def setup(self, trial: PlannedTrial) -> TrialSetup:
+        """A planned trial as the engine wants it."""
+        contender = self.contenders[trial.contender]
+        hyper = contender.full_configuration(trial.configuration)
+        stream = (self.spec.seed, trial.study, trial.seed)
+        return TrialSetup(contender.rule, hyper, contender.options, stream)
+
+    def training(self, steps: int) -> Training:
+        """Conditions that all trials of a block share."""
+        return Training(steps, self.spec.batch_size, self.spec.schedule, self.spec.device)
+
+
+def prepare(state: dict[str, Any], progress: Progress, grounds: Grounds) -> None:
+    """Keep the race's grounds in a lane, and one engine of each kind with its traced programs."""
+    state["grounds"] = grounds
+    state["engines"] = {name: engine(grounds.workload) for name, engine in ENGINES.items()}
+
+
+def train_block(state: dict[str, Any], progress: Progress, block: Block, engine: str) -> list[Outcome]:
+    """Train a block to its end. An error of the user's code costs the trials that it happens in, not the race."""
+    grounds: Grounds = state["grounds"]
+    start = time.perf_counter()
+    try:
+        outcomes = _Run(grounds, block, state["engines"][engine], progress).outcomes()
+    except torch.OutOfMemoryError:
+        raise
+    except Exception:
+        if engine == "loop":
+            raise
+        # One trial's error ends a vectorized block. One by one, only the trials that raise are lost, and named.
+        outcomes = _Run(grounds, block, state["engines"]["loop"], progress).outcomes()
+    seconds = time.perf_counter() - start
+    steps = sum(outcome.steps for outcome in outcomes) or 1
+    return [replace(outcome, seconds=seconds * outcome.steps / steps) for outcome in outcomes]
+
+
+def failed_block(block: Block, sentence: str) -> list[Outcome]:
+    """The outcomes of a block that could not be trained at all."""
+    return [
+        Outcome(
+            trial=t.id,
+            stage=t.stage,
+            contender=t.contender,
+            study=t.study,
+            seed=t.seed,
+            point=t.point,
+            configuration=dict(t.configuration),
+            status=Status.FAILED,
+            steps=0,
+            error=sentence,
+        )
+        for t in block.trials
+    ]
+
+
+class _Run:
+    """One block under way."""
+
+    def __init__(self, grounds: Grounds, block: Block, engine: Loop | Vectorized, progress: Progress) -> None:
+        self.grounds, self.block, self.engine, self.progress = grounds, block, engine, progress
+        self.live = list(range(len(block.trials)))
+        self.curves = [Curve() for _ in block.trials]
+        self.ended: dict[int, Outcome] = {}
+
+    def outcomes(self) -> list[Outcome]:
+        """Train, rung after rung."""
+        constant = self.grounds.spec.schedule == "constant"
+        trials = self._start(self.block.steps) if constant else None
+        before = 0
+        for rung in self.block.rungs:
+            # In the middle of a decaying schedule rankings mislead: there every rung runs a whole schedule of its own.
+            under_way = trials if trials is not None else self._start(rung)
+            evaluation = self._train(under_way, before if constant else 0, rung)
+            before = rung
+            last = rung == self.block.rungs[-1]
+            self._end_rung(under_way, evaluation, rung, last)
+        return [self.ended[index] for index in range(len(self.block.trials))]
+
+    def _start(self, steps: int) -> Trials:
+        setups = [self.grounds.setup(self.block.trials[index]) for index in self.live]
+        for index in self.live:
+            self.curves[index] = Curve()
+        return self.engine.start(setups, self.grounds.training(steps))
+
+    def _train(self, trials: Trials, start: int, rung: int) -> Evaluation:
+        """To the next rung, with an evaluation at every checkpoint on the way."""
+        evaluation, done = Evaluation(), start
+        for step in (step for step in self.block.checkpoints if start < step <= rung):
+            losses = trials.train(step)
+            evaluation = trials.evaluate("validation")
+            for row, index in enumerate(self.live):
+                curve = self.curves[index]
+                curve.step.append(step)
+                curve.train_loss.append(_finite(losses[row]))
+                curve.validation.append(_finite(evaluation.metric[row]))
+                curve.validation_loss.append(_finite(evaluation.loss[row]))
+            self.progress(len(self.live) * (step - done))
+            done = step
+        return evaluation
+
+    def _end_rung(self, trials: Trials, evaluation: Evaluation, rung: int, last: bool) -> None:
+        rows = list(range(len(self.live)))
+        kept = rows if last else self._survivors(evaluation)
+        test = trials.evaluate("test") if last and self.block.stage is Stage.CONFIRMATION else None
+        diverged, failures = trials.diverged_at(), trials.failures()
+        for row in rows:
+            if last or row not in kept:
+                status = Status.FINISHED if last else Status.DROPPED
+                values = (evaluation.metric[row], evaluation.loss[row])
+                scores = (test.metric[row], test.loss[row]) if test else (math.nan, math.nan)
+                self._end(self.live[row], status, rung, values, scores, diverged[row], failures[row])
+        if not last:
+            trials.keep(kept)
+            self.live = [self.live[row] for row in kept]
+
+    def _survivors(self, evaluation: Evaluation) -> list[int]:
+        """Rows that go on: halving is within each contender's study, never across."""
+        maximize = self.grounds.workload.scored_by.direction == "max"
+        kept: list[int] = []
+
+        def study(row: int) -> tuple[str, int]:
+            trial = self.block.trials[self.live[row]]
+            return trial.contender, trial.study
+
+        rows = sorted(range(len(self.live)), key=study)
+        for _, members in groupby(rows, key=study):
+            group = list(members)
+            values = [(evaluation.metric[row], evaluation.loss[row]) for row in group]
+            kept += [group[index] for index in survivors(values, maximize)]
+        return sorted(kept)
+
+    def _end(
+        self,
+        index: int,
+        status: Status,
+        steps: int,
+        validation: tuple[float, float],
+        test: tuple[float, float],
+        diverged_at: int | None,
+        failure: str | None,
+    ) -> None:
+        trial, curve = self.block.trials[index], self.curves[index]
+        if diverged_at is None and failure is None and not math.isfinite(validation[1]):
+            # The last update before this checkpoint ruined the parameters; the next training loss would have shown it.
+            diverged_at = next(s for s, loss in zip(curve.step, curve.validation_loss, strict=True) if loss is None)
+        if diverged_at is not None:
+            status, steps = Status.DIVERGED, diverged_at
+        elif failure is None and not math.isfinite(validation[0]):
+            failure = f"The metric of workload '{self.grounds.workload.name}' is {validation[0]}; it must be finite."
+        if failure is not None:
+            status = Status.FAILED
+        ended_well = status in (Status.FINISHED, Status.DROPPED)
+        self.ended[index] = Outcome(
+            trial=trial.id,
+            stage=trial.stage,
+            contender=trial.contender,
+            study=trial.study,
+            seed=trial.seed,
+            point=trial.point,
+            configuration=dict(trial.configuration),
+            status=status,
+            steps=steps,
+            diverged_at=diverged_at,
+            error=failure,
+            validation=_finite(validation[0]) if ended_well else None,
+            validation_loss=_finite(validation[1]) if ended_well else None,
+            test=_finite(test[0]) if ended_well else None,
+            test_loss=_finite(test[1]) if ended_well else None,
+            curve=curve,
+        )
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -1,0 +1,91 @@
+"""Optimizers, workloads and races as tables and cards in a terminal. Duck-typed: this package does not import torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from gradrace.report.sentences import number
+
+
+def explanation(
+    name: str, card: Any, code: str, space: Mapping[str, Any], hyperparameters: Mapping[str, Any]
+) -> RenderableType:
+    """An optimizer's card: idea, formula, real use, PyTorch line, hyperparameters, paper, relatives."""
+    table = _table("hyperparameter", "default", "meaning", "tuned over")
+    for key, known in hyperparameters.items():
+        table.add_row(key, number(known.default), known.meaning, _range(key, space.get(key)))
+    relatives = [Text.assemble((f"{other}: ", "bold"), words) for other, words in card.relatives.items()]
+    parts: list[tuple[str, list[RenderableType]]] = [
+        ("Idea", [Text(card.idea)]),
+        ("Formula (at each step, for each parameter w)", [Text(line) for line in card.formula]),
+        ("Real use", [Text(card.use)]),
+        ("PyTorch", [Text(code, style="green", no_wrap=True, overflow="ignore")]),
+        ("Hyperparameters", [table]),
+        ("Paper", [Text(card.paper), Text(card.link)]),
+        ("Relatives", [*relatives]),
+    ]
+    shown: list[RenderableType] = [Text(f"{card.title}  [{name}]", style="bold")]
+    for heading, lines in parts:
+        shown += [Text(f"\n{heading}", style="bold"), *(Padding(line, (0, 0, 0, 2)) for line in lines)]
+    return Group(*shown)
+
+
+def _range(name: str, space: Any) -> str:
+    if space is None:
+        return "not tuned"
+    values = space.to_dict()
+    if values["scale"] == "choice":
+        return f"one of {', '.join(number(value) for value in values['values'])}"
+    scale = "log" if values["scale"] == "log" else "linear"
+    what = f"1 - {name}: " if values.get("one_minus") else ""
+    wide = f", from {space.from_trials} trials on" if space.from_trials > 1 else ""
+    return f"{what}{number(space.low)} to {number(space.high)} ({scale}{wide})"
+
+
+def optimizers(known: Mapping[str, Any]) -> Table:
+    """All optimizers, with their line of PyTorch."""
+    table = _table("optimizer", "what it is", "PyTorch")
+    for name, optimizer in known.items():
+        table.add_row(Text(name, style="bold"), optimizer.card.title, Text(optimizer.code({}), no_wrap=True))
+    return table
+
+
+def workloads(known: Mapping[str, Any]) -> Table:
+    """All workloads, with what they stand for."""
+    table = _table("workload", "task", "stands for", "metric", "steps", "batch")
+    for name, work in known.items():
+        metric = f"{work.scored_by.name} ({work.scored_by.direction})"
+        table.add_row(
+            Text(name, style="bold"), work.title, work.stands_for, metric, str(work.steps), str(work.batch_size)
+        )
+    return table
+
+
+def races(records: Iterable[Any]) -> RenderableType:
+    """The races of a store."""
+    table = _table("race", "created", "status", "workload", "contenders", "studies x trials")
+    for record in records:
+        labels = ", ".join(contender["label"] for contender in record.spec["contenders"])
+        numbers = record.spec["race"]
+        table.add_row(
+            Text(record.id, style="bold"),
+            record.created[:19].replace("T", " "),
+            record.status,
+            Text(record.plan["workload"]["name"]),
+            Text(labels),
+            f"{numbers['studies']} x {numbers['trials']}",
+        )
+    return table if table.row_count else Text("This store holds no races yet.")
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column)
+    return table

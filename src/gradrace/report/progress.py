@@ -1,0 +1,165 @@
+"""A race as it goes: a live display in a terminal, plain lines elsewhere. Always on standard error."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from typing import TextIO
+
+from rich.console import Console
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from gradrace.outcomes import Outcome
+
+PLAIN_LINE_SECONDS = 2.0
+
+
+class Counts:
+    """What both displays show, and how it follows from what they are told."""
+
+    def __init__(self, direction: str) -> None:
+        self.sign = 1.0 if direction == "max" else -1.0
+        self.stage = "starting"
+        self.trials = self.trials_done = 0
+        self.steps = self.steps_done = self.afterwards = 0
+        self.trained_steps, self.began = 0, time.monotonic()
+        self.first_steps: float | None = None
+        self.best: dict[str, tuple[int, float]] = {}
+
+    def begin(self, name: str, trials: int, steps: int, afterwards: int) -> None:
+        """A stage begins."""
+        self.stage, self.trials, self.steps, self.afterwards = name, trials, steps, afterwards
+        self.trials_done = self.steps_done = 0
+        self.best = {}
+
+    def add(self, steps: int) -> None:
+        """Steps were trained."""
+        if self.first_steps is None:
+            self.first_steps = time.monotonic() - 0.2
+        self.steps_done += steps
+        self.trained_steps += steps
+
+    def ended(self, outcomes: Sequence[Outcome]) -> None:
+        """A block is done."""
+        self.trials_done += len(outcomes)
+        for outcome in outcomes:
+            if outcome.validation is not None:
+                value = (outcome.steps, self.sign * outcome.validation)
+                self.best[outcome.contender] = max(value, self.best.get(outcome.contender, value))
+
+    @property
+    def rate(self) -> float:
+        """Trial-steps per second since the first."""
+        if self.first_steps is None:
+            return 0.0
+        return self.trained_steps / max(0.2, time.monotonic() - self.first_steps)
+
+    def left(self) -> str:
+        """Time left at this rate, as a person says it."""
+        if self.rate == 0:
+            return "?"
+        seconds = (max(0, self.steps - self.steps_done) + self.afterwards) / self.rate
+        return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+
+    def leader(self) -> str:
+        """Whose trial is best so far, among those trained furthest. Not a verdict."""
+        if not self.best:
+            return ""
+        label = max(self.best, key=lambda name: self.best[name])
+        return f"{label} ({abs(self.best[label][1]):.4g})"
+
+
+class PlainProgress:
+    """Lines, at most one in two seconds within a stage."""
+
+    def __init__(self, direction: str = "max", stream: TextIO | None = None) -> None:
+        self.counts, self.stream, self._last = Counts(direction), stream or sys.stderr, 0.0
+
+    def __enter__(self) -> PlainProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def say(self, line: str) -> None:
+        """One line."""
+        print(line, file=self.stream, flush=True)
+
+    def stage(self, name: str, trials: int, trial_steps: int, afterwards: int) -> None:
+        """See ``Watch``."""
+        self.counts.begin(name, trials, trial_steps, afterwards)
+        self.say(f"{name}: {trials} trials, {trial_steps:,} trial-steps to train")
+
+    def steps(self, trial_steps: int) -> None:
+        """See ``Watch``."""
+        self.counts.add(trial_steps)
+
+    def block(self, outcomes: Sequence[Outcome], trained: bool) -> None:
+        """See ``Watch``."""
+        counts = self.counts
+        counts.ended(outcomes)
+        now = time.monotonic()
+        if trained and (now - self._last >= PLAIN_LINE_SECONDS or counts.trials_done == counts.trials):
+            self._last = now
+            leader = f", leader so far {counts.leader()}" if counts.best else ""
+            self.say(
+                f"{counts.stage}: {counts.trials_done} of {counts.trials} trials, {counts.rate:,.0f} trial-steps/s, "
+                f"{counts.left()} left{leader}"
+            )
+
+
+class LiveProgress:
+    """One line that stays in place: stage, bar, trials, speed, time left, leader."""
+
+    def __init__(self, console: Console, direction: str = "max") -> None:
+        self.counts = Counts(direction)
+        self._live = Live(console=console, get_renderable=self._line, refresh_per_second=8, transient=True)
+
+    def __enter__(self) -> LiveProgress:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def say(self, line: str) -> None:
+        """A line above the display."""
+        self._live.console.print(Text(line))
+
+    def stage(self, name: str, trials: int, trial_steps: int, afterwards: int) -> None:
+        """See ``Watch``."""
+        self.counts.begin(name, trials, trial_steps, afterwards)
+
+    def steps(self, trial_steps: int) -> None:
+        """See ``Watch``."""
+        self.counts.add(trial_steps)
+
+    def block(self, outcomes: Sequence[Outcome], trained: bool) -> None:
+        """See ``Watch``."""
+        self.counts.ended(outcomes)
+
+    def _line(self) -> Table:
+        counts = self.counts
+        row = Table.grid(padding=(0, 2))
+        if counts.steps == 0:
+            row.add_row(Text(counts.stage, style="bold"), Text(f"{time.monotonic() - counts.began:.0f} s", style="dim"))
+            return row
+        row.add_row(
+            Text(counts.stage, style="bold"),
+            ProgressBar(total=counts.steps, completed=min(counts.steps_done, counts.steps), width=24),
+            f"{counts.trials_done}/{counts.trials} trials",
+            f"{counts.rate:,.0f} trial-steps/s",
+            f"{counts.left()} left",
+            Text(f"leader so far: {counts.leader()}" if counts.best else ""),
+        )
+        return row
+
+
+def progress(direction: str = "max", stream: TextIO | None = None) -> PlainProgress | LiveProgress:
+    """The display that suits standard error."""
+    console = Console(file=stream or sys.stderr)
+    return LiveProgress(console, direction) if console.is_terminal else PlainProgress(direction, stream)

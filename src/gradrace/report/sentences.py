@@ -1,0 +1,127 @@
+"""Every sentence of a summary, in plain words. Numbers are formatted here and nowhere else."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gradrace.outcomes import Outcome, Status
+
+NOTHING_WORKED = (
+    "No contender has a working configuration: every trial diverged or failed. "
+    "Lower learning rates, or a look at the model and its data, would come next."
+)
+
+
+def number(value: float | None) -> str:
+    """Four significant digits, or a dash."""
+    return "-" if value is None else f"{value:.4g}"
+
+
+def interval(bounds: Sequence[float] | None) -> str:
+    """Both ends, or nothing."""
+    return "" if bounds is None else f"[{number(bounds[0])}, {number(bounds[1])}]"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a row: ``a, b and c``."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
+
+
+def verdict(
+    leader: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], workload: Mapping[str, Any], tested: bool
+) -> str:
+    """The verdict in a sentence or two."""
+    name, metric = leader["label"], workload["metric"]
+    scored = f"{name} scored best on {workload['name']} (test {metric} {number(leader['test']['mean'])})"
+    others = [row["label"] for row in rows if row["label"] != name]
+    if not others:
+        return f"{scored}. It raced alone, so this says nothing about other optimizers."
+    if not tested:
+        return f"{scored}, but with fewer than 3 studies no difference can be told from luck."
+    tied = [label for label in leader["tied_with"] if label in others]
+    beaten = [label for label in others if label not in tied]
+    if not tied:
+        return f"Use {name}: it {scored.removeprefix(name + ' ')}, detectably better than {listed(beaten)}."
+    if not beaten:
+        return f"No detectable difference: {scored}, but {listed(tied)} may be as good. Any of them will do."
+    return f"{scored}, detectably better than {listed(beaten)}. No detectable difference from {listed(tied)}."
+
+
+def unfinished(race: str, status: str, outcomes: int) -> str:
+    """How far a race is that has no verdict yet."""
+    state = "was stopped" if status == "interrupted" else "has not finished (it runs still, or was killed)"
+    return f"The race {state}; {outcomes} trials are stored. Go on with: gradrace resume {race}"
+
+
+def edges(
+    extensions: Sequence[Mapping[str, Any]],
+    choices: Mapping[tuple[str, int], Mapping[str, Any]],
+    numbers: Mapping[str, Any],
+) -> list[str]:
+    """One sentence for each contender and edge that made its range grow."""
+    grouped: dict[tuple[str, str, str], list[int]] = {}
+    spaces = {}
+    for extension in extensions:
+        key = (extension["contender"], extension["dimension"], extension["side"])
+        grouped.setdefault(key, []).append(extension["study"])
+        spaces[key] = extension["space"]
+    found = []
+    for (label, dimension, side), studies in grouped.items():
+        space = spaces[label, dimension, side]
+        name = f"1 - {dimension}" if space.get("one_minus") else dimension
+        beyond = sum(
+            (label, study) in choices and choices[label, study]["point"] >= numbers["trials"] for study in studies
+        )
+        found.append(
+            f"{label}: in {len(studies)} of {numbers['studies']} studies the best {name} lay at the {side} edge of its "
+            f"range. A quarter of the study's trials went to {number(space['low'])}-{number(space['high'])} instead; "
+            f"{beyond} of {len(studies)} chose a value there."
+        )
+    return found
+
+
+def without_choice(rows: Sequence[Mapping[str, Any]], studies: int) -> list[str]:
+    """Contenders of which some study found nothing that works."""
+    return [
+        f"{row['label']}: no trial finished in {row['studies_without_choice']} of {studies} studies"
+        f"{'; it is placed by the worst value' if row['studies_without_choice'] == studies else ''}."
+        for row in rows
+        if row["studies_without_choice"]
+    ]
+
+
+def failures(outcomes: Sequence[Outcome]) -> list[str]:
+    """Trials that ended in an error, with the commonest error of each contender."""
+    failed: dict[str, Counter[str]] = {}
+    for outcome in outcomes:
+        if outcome.status is Status.FAILED:
+            lines = (outcome.error or "unknown error").splitlines()
+            failed.setdefault(outcome.contender, Counter())[lines[-1] if lines else "unknown error"] += 1
+    return [
+        f"{label}: {sum(errors.values())} trials failed, most with: {errors.most_common(1)[0][0]}"
+        for label, errors in sorted(failed.items())
+    ]
+
+
+def censored(count: int, workload: Mapping[str, Any]) -> str:
+    """How values that do not exist entered the verdict."""
+    worst = workload["worst"]
+    value = (
+        "the worst value of the race" if worst is None else f"the worst possible {workload['metric']}, {number(worst)}"
+    )
+    plural = "s have" if count != 1 else " has"
+    return (
+        f"{count} confirmation trial{plural} no test value (diverged, failed or never chosen); each counts as {value}."
+    )
+
+
+def too_few_studies(studies: int) -> str:
+    """Why there is no test."""
+    return f"The race had {studies} studies per contender. At least 3 are needed to tell a difference from luck."
+
+
+def costs_unknown(error: str) -> str:
+    """Why a column is empty."""
+    return f"Step cost and state memory were not measured: {error}"

@@ -1,0 +1,237 @@
+"""From a stored race to a plain dict: the JSON of a race, and all that any renderer shows. Without torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from gradrace.outcomes import Outcome, Stage, Status
+from gradrace.report import sentences
+from gradrace.report.tuning import budget_curves, robustness
+from gradrace.verdict import (
+    Direction,
+    Pair,
+    Standing,
+    censor,
+    compare,
+    inclusion_flags,
+    standings,
+    steps_to_target,
+    variance_split,
+)
+
+SCHEMA = 1
+
+
+class RaceRecord(Protocol):
+    """What a summary reads of a stored race; the store's record is one."""
+
+    @property
+    def id(self) -> str: ...  # noqa: D102
+    @property
+    def created(self) -> str: ...  # noqa: D102
+    @property
+    def status(self) -> str: ...  # noqa: D102
+    @property
+    def spec(self) -> dict[str, Any]: ...  # noqa: D102
+    @property
+    def plan(self) -> dict[str, Any]: ...  # noqa: D102
+    @property
+    def machine(self) -> dict[str, Any]: ...  # noqa: D102
+    @property
+    def version(self) -> str: ...  # noqa: D102
+
+
+class Race:
+    """A stored race with its outcomes sorted by what they are for."""
+
+    def __init__(self, record: RaceRecord, outcomes: Sequence[Outcome], notes: Mapping[str, Any]) -> None:
+        self.record, self.outcomes, self.notes = record, outcomes, notes
+        self.workload: dict[str, Any] = record.plan["workload"]
+        self.direction: Direction = self.workload["direction"]
+        self.labels: list[str] = [contender["label"] for contender in record.spec["contenders"]]
+        self.numbers: dict[str, Any] = record.spec["race"]
+        kept = notes.get("choices", {"choices": [], "extensions": []})
+        self.choices = {(choice["contender"], choice["study"]): choice for choice in kept["choices"]}
+        self.extensions: list[dict[str, Any]] = kept["extensions"]
+        self.costs: dict[str, Any] = notes.get("costs", {})
+
+    def of(self, label: str, *stages: Stage) -> list[Outcome]:
+        """A contender's outcomes in these stages."""
+        return [o for o in self.outcomes if o.contender == label and o.stage in stages]
+
+    def scores(self, of_outcome: str = "test") -> dict[str, list[list[float | None]]]:
+        """Values of the studies' choices, [studies][seeds], None where there is none."""
+        studies, seeds = self.numbers["studies"], self.numbers["seeds"]
+        scores: dict[str, list[list[float | None]]] = {
+            label: [[None] * seeds for _ in range(studies)] for label in self.labels
+        }
+        for outcome in self.outcomes:
+            if outcome.stage is Stage.CONFIRMATION:
+                scores[outcome.contender][outcome.study][outcome.seed - 1] = getattr(outcome, of_outcome)
+        return scores
+
+
+def summarize(record: RaceRecord, outcomes: Sequence[Outcome], notes: Mapping[str, Any]) -> dict[str, Any]:
+    """The whole of a race as JSON types: verdict, standings, pairs, costs and warnings.
+
+    A race that has not finished has no standings; the sentence says how far it is.
+    """
+    race = Race(record, outcomes, notes)
+    common = {
+        "schema": SCHEMA,
+        "gradrace": record.version,
+        "race": {"id": record.id, "created": record.created, "status": record.status},
+        "workload": race.workload,
+        "plan": {**race.numbers, **_plan(record.plan)},
+        "machine": record.machine,
+        "cost": _cost(race),
+    }
+    if record.status != "finished":
+        done = sentences.unfinished(record.id, record.status, len(outcomes))
+        return {**common, "standings": [], "pairs": [], "recommendation": None, "warnings": [done]}
+    scores, censored = censor(race.scores(), race.direction, race.workload["worst"])
+    validation, _ = censor(race.scores("validation"), race.direction, race.workload["worst"])
+    pairs = compare(scores, race.direction)
+    ranked = standings(scores, pairs, race.direction)
+    validated = {
+        standing.label: standing
+        for standing in standings(validation, compare(validation, race.direction), race.direction)
+    }
+    budget = budget_curves(race.outcomes, race.labels, race.numbers, race.direction)
+    rows = [_standing(race, standing, validated[standing.label], scores, budget) for standing in ranked]
+    return {
+        **common,
+        "standings": rows,
+        "pairs": [_pair(pair) for pair in pairs],
+        "recommendation": _recommendation(race, rows, pairs),
+        "budget": budget,
+        "warnings": _warnings(race, rows, pairs, censored),
+    }
+
+
+def _standing(
+    race: Race, standing: Standing, validated: Standing, scores: Mapping[str, np.ndarray], budget: Mapping[str, Any]
+) -> dict[str, Any]:
+    label = standing.label
+    confirmed = race.of(label, Stage.CONFIRMATION)
+    choice = _best_choice(race, validated)
+    cost = race.costs.get(label, {})
+    target = race.workload["target"]
+    reached = None
+    if target is not None:
+        curves = [(outcome.curve.step, outcome.curve.validation) for outcome in confirmed]
+        reached = steps_to_target(curves, target, race.direction)
+    median = reached.median if reached else None
+    seconds = cost.get("step_seconds")
+    split = variance_split(scores[label])
+    everything = race.of(label, *Stage)
+    return {
+        "optimizer": race.record.plan["contenders"][label]["optimizer"],
+        "label": label,
+        "place": standing.place,
+        "tied_with": list(standing.tied_with),
+        "configuration": dict(choice["configuration"]) if choice else None,
+        "code": choice["code"] if choice else None,
+        "validation": {"mean": validated.mean, "interval": _listed(validated.interval)},
+        "test": {
+            "mean": standing.mean,
+            "interval": _listed(standing.interval),
+            "values": scores[label].tolist(),
+        },
+        "studies_without_choice": sum((label, study) not in race.choices for study in range(race.numbers["studies"])),
+        "lr_robustness_decades": robustness(race.of(label, Stage.TUNING), race.numbers, race.direction),
+        "diverged": sum(outcome.status is Status.DIVERGED for outcome in everything),
+        "failed": sum(outcome.status is Status.FAILED for outcome in everything),
+        "trials": len(everything),
+        "steps_to_target": median,
+        "target_reached": [reached.reached, reached.total] if reached else None,
+        "seconds_to_target": median * seconds if median is not None and seconds is not None else None,
+        "step_seconds": seconds,
+        "state_bytes_per_parameter": cost.get("state_bytes_per_parameter"),
+        "probability_best": budget["probability_best"][label],
+        "luck": None
+        if split is None
+        else {"tuning": split.tuning, "trial": split.trial, "share_tuning": split.share_tuning},
+    }
+
+
+def _best_choice(race: Race, validated: Standing) -> dict[str, Any] | None:
+    """The configuration to recommend: of the studies' choices the one that confirmed best on the *validation* split.
+
+    The test split judges the contender as a whole; choosing by it would use it up.
+    """
+    sign = 1.0 if race.direction == "max" else -1.0
+    studies = [study for study in range(len(validated.values)) if (validated.label, study) in race.choices]
+    if not studies:
+        return None
+    return race.choices[validated.label, max(studies, key=lambda study: (sign * validated.values[study], -study))]
+
+
+def _pair(pair: Pair) -> dict[str, Any]:
+    return {
+        "a": pair.a,
+        "b": pair.b,
+        "difference": pair.difference,
+        "interval": _listed(pair.interval),
+        "p": pair.p,
+        "p_adjusted": pair.p_adjusted,
+        "decision": pair.decision.value,
+        "studies_to_decide": pair.studies_to_decide,
+        "effect_size": pair.effect_size,
+        "reason": pair.reason,
+    }
+
+
+def _recommendation(race: Race, rows: Sequence[Mapping[str, Any]], pairs: Sequence[Pair]) -> dict[str, Any] | None:
+    """The leader's line of code, and a sentence that says how far it can be trusted."""
+    leader = next((row for row in rows if row["code"] is not None), None)
+    if leader is None:
+        return {"optimizer": None, "code": None, "sentence": sentences.NOTHING_WORKED}
+    sentence = sentences.verdict(leader, rows, race.workload, tested=any(pair.p is not None for pair in pairs))
+    return {"optimizer": leader["label"], "code": leader["code"], "sentence": sentence}
+
+
+def _warnings(race: Race, rows: Sequence[Mapping[str, Any]], pairs: Sequence[Pair], censored: int) -> list[str]:
+    special = {
+        row["label"]: [
+            other["label"]
+            for other in rows
+            if other["optimizer"] in race.record.plan["contenders"][row["label"]]["special_cases"]
+        ]
+        for row in rows
+    }
+    found = inclusion_flags(pairs, special)
+    found += sentences.edges(race.extensions, race.choices, race.numbers)
+    found += sentences.without_choice(rows, race.numbers["studies"])
+    found += sentences.failures(race.outcomes)
+    if censored:
+        found.append(sentences.censored(censored, race.workload))
+    if pairs and all(pair.p is None for pair in pairs):
+        found.append(sentences.too_few_studies(race.numbers["studies"]))
+    if "error" in race.costs:
+        found.append(sentences.costs_unknown(race.costs["error"]))
+    return found
+
+
+def _cost(race: Race) -> dict[str, Any]:
+    sessions = [note["seconds"] for key, note in race.notes.items() if key.startswith("session ")]
+    return {
+        "trials": len(race.outcomes),
+        "trial_steps": sum(outcome.steps for outcome in race.outcomes),
+        "seconds": sum(sessions) if sessions else None,
+        "seconds_training": math.fsum(outcome.seconds for outcome in race.outcomes),
+        "seconds_compiling": 0.0,
+    }
+
+
+def _plan(plan: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("engine", "reason", "stochastic", "parameters", "block_trials", "evaluations")
+    return {**{name: plan[name] for name in names}, "steps_of": dict(plan["steps"]), "contenders": plan["contenders"]}
+
+
+def _listed(interval: tuple[float, float] | None) -> list[float] | None:
+    return None if interval is None else [interval[0], interval[1]]

@@ -1,0 +1,140 @@
+"""The summary as a person reads it in a terminal."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from gradrace.report.sentences import interval, number
+
+
+def as_text(summary: Mapping[str, Any], width: int = 110) -> str:
+    """The whole report as plain text, without colours."""
+    console = Console(file=io.StringIO(), width=width, color_system=None, legacy_windows=False)
+    console.print(render(summary))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().rstrip("\n")
+
+
+def render(summary: Mapping[str, Any]) -> RenderableType:
+    """Verdict, line to paste, standings, pairs, warnings and how it was judged."""
+    parts: list[RenderableType] = []
+    recommendation = summary["recommendation"]
+    if recommendation:
+        parts += [_heading("Verdict"), _indented(Text(recommendation["sentence"]))]
+        if recommendation["code"]:
+            parts.append(
+                Padding(Text(recommendation["code"], style="bold green", no_wrap=True, overflow="ignore"), (1, 4))
+            )
+    if summary["standings"]:
+        parts += [_heading(_standings_title(summary)), _indented(_standings(summary))]
+    if summary["pairs"]:
+        parts += [_heading("Pairs"), _indented(_pairs(summary))]
+    if summary["warnings"]:
+        parts.append(_heading("To bear in mind"))
+        parts += [_bullet(warning) for warning in summary["warnings"]]
+    parts += [_heading("How it was judged"), *(_indented(Text(line)) for line in _how(summary))]
+    return Group(*parts)
+
+
+def _heading(words: str) -> Text:
+    return Text(f"\n{words}", style="bold")
+
+
+def _indented(what: RenderableType) -> Padding:
+    return Padding(what, (0, 0, 0, 2))
+
+
+def _bullet(words: str) -> Table:
+    row = Table.grid(padding=(0, 1))
+    row.add_row("  -", Text(words))
+    return row
+
+
+def _standings_title(summary: Mapping[str, Any]) -> str:
+    work = summary["workload"]
+    more = "higher is better" if work["direction"] == "max" else "lower is better"
+    return f"Standings on {work['name']}: test {work['metric']} ({more}), mean over studies and its 95 % interval"
+
+
+def _standings(summary: Mapping[str, Any]) -> Table:
+    table = _table("place", "contender", "test", "interval", "configuration", "tied with")
+    for name in ("lr range", "diverged", "step", "state"):
+        table.add_column(name, justify="right")
+    for row in summary["standings"]:
+        table.add_row(
+            str(row["place"]),
+            Text(row["label"], style="bold"),
+            number(row["test"]["mean"]),
+            interval(row["test"]["interval"]),
+            Text(_configuration(row["configuration"])),
+            Text(_ties(row, summary)),
+            _with_unit(row["lr_robustness_decades"], "{:.1f} dec"),
+            f"{row['diverged']}/{row['trials']}",
+            _with_unit(row["step_seconds"], "{:.2f} ms", 1e3),
+            _with_unit(row["state_bytes_per_parameter"], "{:.0f} B"),
+        )
+    return table
+
+
+def _ties(row: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
+    others = len(summary["standings"]) - 1
+    return "all others" if others > 1 and len(row["tied_with"]) == others else ", ".join(row["tied_with"])
+
+
+def _pairs(summary: Mapping[str, Any]) -> Table:
+    table = _table("pair", "difference", "interval", "p adjusted", "decision")
+    for pair in summary["pairs"]:
+        decision: str = pair["decision"]
+        for side in ("a", "b"):
+            decision = decision.replace(f"{side} better", f"{pair[side]} better")
+        if pair["studies_to_decide"]:
+            decision += f" (about {pair['studies_to_decide']} studies would decide)"
+        table.add_row(
+            Text(f"{pair['a']} - {pair['b']}"),
+            number(pair["difference"]),
+            interval(pair["interval"]),
+            number(pair["p_adjusted"]),
+            Text(decision, style="" if pair["decision"].startswith("no ") else "bold"),
+        )
+    return table
+
+
+def _how(summary: Mapping[str, Any]) -> list[str]:
+    plan, cost, machine = summary["plan"], summary["cost"], summary["machine"]
+    halving = "halved twice on the way" if plan["halving"] else "all to the end"
+    currency = "gradients" if plan["currency"] == "gradients" else "seconds of measured step time"
+    return [
+        f"{len(plan['contenders'])} contenders, each with {plan['studies']} studies of {plan['trials']} trials of "
+        f"{plan['steps']} steps ({halving}); equal budgets in {currency}.",
+        f"Each study's choice was trained again on {plan['seeds']} fresh seeds and scored on the test split.",
+        f"{cost['trials']} trials, {cost['trial_steps']:,} trial-steps"
+        + (f", {cost['seconds']:.1f} s" if cost["seconds"] is not None else "")
+        + f" on {machine['cores']} cores; engine: {plan['engine']}. {plan['reason']}",
+        f"lr range: decades of learning rate around the best that stay within 5 % of it. step: one training step with "
+        f"the optimizer on its own model of {plan['parameters']:,} parameters. state: memory per parameter.",
+        f"Race {summary['race']['id']}, seed {plan['seed']}, gradrace {summary['gradrace']}, torch {machine['torch']}.",
+    ]
+
+
+def _configuration(values: Mapping[str, float] | None) -> str:
+    if values is None:
+        return "none works"
+    return ", ".join(f"{name}={value:.3g}" for name, value in values.items())
+
+
+def _with_unit(value: float | None, pattern: str, factor: float = 1.0) -> str:
+    return "-" if value is None else pattern.format(value * factor)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column)
+    return table

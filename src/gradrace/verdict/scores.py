@@ -1,0 +1,50 @@
+"""Scores as the verdict takes them: which way is better, and arrays checked for shape and finiteness."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+Direction = Literal["min", "max"]
+
+
+def sign(direction: str) -> float:
+    """+1 if larger is better, -1 if smaller is: ``sign * value`` is a score where larger is better."""
+    if direction == "max":
+        return 1.0
+    if direction == "min":
+        return -1.0
+    raise ValueError(f"direction is {direction!r}; it must be 'min' or 'max'.")
+
+
+def stacked(scores: Mapping[str, ArrayLike]) -> np.ndarray:
+    """All contenders' scores as one finite array of shape [C contenders, K studies, S seeds].
+
+    Raises:
+        ValueError: the shapes differ, are not [K, S] with both at least 1, or a value is not finite.
+    """
+    arrays = {label: np.asarray(values, dtype=float) for label, values in scores.items()}
+    shapes = {label: array.shape for label, array in arrays.items()}
+    for label, shape in shapes.items():
+        if len(shape) != 2 or 0 in shape:
+            raise ValueError(f"The scores of '{label}' have shape {shape}; [studies, seeds] is needed, none of them 0.")
+    if len(set(shapes.values())) > 1:
+        raise ValueError(f"Contenders are compared study by study, so their scores need one shape; received {shapes}.")
+    for label, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"Some scores of '{label}' are not finite; pass them through censor first.")
+    return np.stack(list(arrays.values()))
+
+
+def filled(values: ArrayLike, direction: str) -> np.ndarray:
+    """``values`` with whatever is not finite replaced by the worst finite one; unchanged NaN if none is finite."""
+    array = np.asarray(values, dtype=float)
+    finite = np.isfinite(array)
+    finite_values = array[finite]
+    if finite_values.size == 0:
+        return np.full(array.shape, np.nan)
+    worst = finite_values.min() if sign(direction) > 0 else finite_values.max()
+    return np.where(finite, array, worst)

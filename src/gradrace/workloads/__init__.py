@@ -1,0 +1,30 @@
+"""Workloads, one file each. A file that defines ``workload = Workload(...)`` is found by being here."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from gradrace._discovery import discover
+from gradrace.errors import unknown_name
+from gradrace.workloads._base import Batch, Workload
+from gradrace.workloads._metrics import METRICS, Metric
+
+__all__ = ["METRICS", "Batch", "Metric", "Workload", "workload", "workloads"]
+
+
+@cache
+def workloads() -> dict[str, Workload]:
+    """All workloads by name."""
+    return discover("gradrace.workloads", "workload")
+
+
+def workload(name: str) -> Workload:
+    """The workload called ``name``.
+
+    Raises:
+        SpecError: there is none; the message names the nearest.
+    """
+    known = workloads()
+    if name not in known:
+        raise unknown_name("workload", name, known)
+    return known[name]
