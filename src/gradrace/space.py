@@ -46,7 +46,7 @@ class LogUniform:
         """The decade beyond the ``"low"`` or ``"high"`` edge, or None where a limit leaves no room."""
         if side == "low":
             return replace(self, low=self.low / 10, high=self.low)
-        high = min(self.high * 10, self.limit)
+        high = min(self.high * 10, self.limit, 1.0 if self.one_minus else math.inf)
         return replace(self, low=self.high, high=high) if high > self.high else None
 
     def to_dict(self) -> dict[str, Any]:

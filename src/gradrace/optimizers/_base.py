@@ -120,9 +120,15 @@ class Optimizer:
         hyperparameters: every number it takes.
         space: which of them a study tunes, over which range, and from how many trials on.
         card: what a person should know.
-        torch_class: dotted name of the same method in PyTorch, the oracle of its tests and the line to paste.
-        torch_arguments: from hyperparameters and options to that class's keyword arguments.
+        torch_class: dotted name of the class to paste: the same method in PyTorch, or ``gradrace.optim``'s own.
+        arguments: that class's keyword arguments: for each the hyperparameter or option that it is, or a tuple of
+            hyperparameters (``"betas": ("beta1", "beta2")``).
         options: structural choices (Python constants) and their defaults.
+        implied: options that are on exactly when a hyperparameter is not 0, such as a velocity when momentum is.
+        oracle_class: dotted name of the implementation that tests compare with, if not ``torch_class``.
+        oracle_arguments: from all hyperparameters and options to its arguments, if not ``arguments``.
+        evaluated: for rules whose weights to use are not the weights they train (averages): from parameters, state and
+            hyperparameters to the parameters that a model is evaluated with.
         special_cases: optimizers that are this one with some constants set; tuned, it should not lose to them.
         gradient_evaluations: how many gradients one step takes; a rule that takes two pays two.
         elementwise: whether each number of a parameter is updated from that number's own history alone, so that the
@@ -137,8 +143,12 @@ class Optimizer:
     space: Mapping[str, Dimension]
     card: Card
     torch_class: str
-    torch_arguments: Callable[[Mapping[str, float], Mapping[str, bool]], dict[str, Any]]
+    arguments: Mapping[str, str | tuple[str, ...]]
     options: Mapping[str, bool] = field(default_factory=dict)
+    implied: Mapping[str, str] = field(default_factory=dict)
+    oracle_class: str = ""
+    oracle_arguments: Callable[[Mapping[str, float], Mapping[str, bool]], dict[str, Any]] | None = None
+    evaluated: Callable[[Tree, Any, Any], Tree] | None = None
     special_cases: tuple[str, ...] = ()
     gradient_evaluations: int = 1
     elementwise: bool = True
@@ -152,6 +162,9 @@ class Optimizer:
                 f"Optimizer '{self.name}' declares hyperparameters {', '.join(self.hyperparameters)}, "
                 f"but its record has the fields {', '.join(fields)}: they must be the same, in the same order."
             )
+        for name in self._named_in_arguments():
+            if name not in self.hyperparameters and name not in self.options:
+                raise SpecError(f"Optimizer '{self.name}' has an argument for '{name}', which it does not have.")
         for name in self.space:
             if name not in self.hyperparameters:
                 raise SpecError(f"Optimizer '{self.name}' tunes '{name}', which is not one of its hyperparameters.")
@@ -182,9 +195,12 @@ class Optimizer:
             columns[name] = None if absent else torch.tensor(values, dtype=torch.float64, device=device)
         return self.hyper(**columns)
 
-    def with_options(self, options: Mapping[str, bool] | None) -> dict[str, bool]:
-        """The structural options: the defaults, with ``options`` in their place, checked."""
-        given = dict(options or {})
+    def with_options(
+        self, options: Mapping[str, bool] | None, hyper: Mapping[str, float] | None = None
+    ) -> dict[str, bool]:
+        """The structural options: the defaults, what ``hyper`` implies, and ``options`` in their place, checked."""
+        given = {option: True for option, name in self.implied.items() if (hyper or {}).get(name)}
+        given |= options or {}
         for name, value in given.items():
             if name not in self.options:
                 known = ", ".join(self.options) or "none"
@@ -193,9 +209,21 @@ class Optimizer:
                 raise SpecError(f"Option '{name}' of optimizer '{self.name}' is True or False, but is {value!r}.")
         return {**self.options, **given}
 
+    def torch_arguments(self, hyper: Mapping[str, float], options: Mapping[str, bool]) -> dict[str, Any]:
+        """Hyperparameters and options as the keyword arguments of ``torch_class``."""
+        values: dict[str, Any] = {**hyper, **options}
+        return {
+            argument: tuple(values[part] for part in name) if isinstance(name, tuple) else values[name]
+            for argument, name in self.arguments.items()
+        }
+
+    def _named_in_arguments(self) -> list[str]:
+        return [part for name in self.arguments.values() for part in (name if isinstance(name, tuple) else (name,))]
+
     def oracle(self, params: list[Tensor], hyper: Mapping[str, float], options: Mapping[str, bool], **more: Any) -> Any:
-        """The same method in PyTorch, on ``params``."""
-        return _resolve(self.torch_class)(params, **self.torch_arguments(hyper, options), **more)
+        """The implementation that tests compare with, on ``params``."""
+        arguments = self.oracle_arguments or self.torch_arguments
+        return _resolve(self.oracle_class or self.torch_class)(params, **arguments(hyper, options), **more)
 
     def code(self, hyper: Mapping[str, float], options: Mapping[str, bool] | None = None) -> str:
         """The line of PyTorch to paste; arguments at PyTorch's own defaults other than lr are left out."""

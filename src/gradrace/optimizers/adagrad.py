@@ -69,12 +69,12 @@ optimizer = Optimizer(
         },
     ),
     torch_class="torch.optim.Adagrad",
-    torch_arguments=lambda hyper, options: {
-        "lr": hyper["lr"],
-        "lr_decay": hyper["lr_decay"],
-        "weight_decay": hyper["weight_decay"],
-        "initial_accumulator_value": hyper["initial_total"],
-        "eps": hyper["eps"],
+    arguments={
+        "lr": "lr",
+        "lr_decay": "lr_decay",
+        "weight_decay": "weight_decay",
+        "initial_accumulator_value": "initial_total",
+        "eps": "eps",
     },
     cases=(
         Case(),

@@ -83,12 +83,7 @@ optimizer = Optimizer(
         },
     ),
     torch_class="torch.optim.Adam",
-    torch_arguments=lambda hyper, options: {
-        "lr": hyper["lr"],
-        "betas": (hyper["beta1"], hyper["beta2"]),
-        "eps": hyper["eps"],
-        "weight_decay": hyper["weight_decay"],
-    },
+    arguments={"lr": "lr", "betas": ("beta1", "beta2"), "eps": "eps", "weight_decay": "weight_decay"},
     special_cases=("rmsprop",),
     cases=(
         Case(),

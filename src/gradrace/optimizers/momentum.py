@@ -71,12 +71,7 @@ optimizer = Optimizer(
         },
     ),
     torch_class="torch.optim.SGD",
-    torch_arguments=lambda hyper, options: {
-        "lr": hyper["lr"],
-        "momentum": hyper["momentum"],
-        "weight_decay": hyper["weight_decay"],
-        "nesterov": options["nesterov"] and hyper["momentum"] > 0,  # torch refuses it at 0, where it makes no difference
-    },
+    arguments={"lr": "lr", "momentum": "momentum", "weight_decay": "weight_decay", "nesterov": "nesterov"},
     options={"nesterov": False},
     special_cases=("sgd",),
     cases=(

@@ -10,6 +10,11 @@ from gradrace.optimizers.momentum import optimizer as momentum
 optimizer = replace(
     momentum,
     name="nesterov",
+    # With momentum 0 there is nothing to look ahead along, and torch refuses it.
+    hyperparameters={
+        **momentum.hyperparameters,
+        "momentum": replace(momentum.hyperparameters["momentum"], low_allowed=False),
+    },
     options={"nesterov": True},
     card=Card(
         title="Nesterov (accelerated gradient)",

@@ -69,7 +69,7 @@ optimizer = Optimizer(
         "lr": Hyperparameter(0.01, "learning rate"),
         "alpha": Hyperparameter(0.99, "share of the average of squared gradients that is kept", high=1.0),
         "eps": Hyperparameter(1e-8, "keeps the division finite"),
-        "momentum": Hyperparameter(0.0, "share of the velocity kept (option heavy)", high=1.0, absent_at_zero=True),
+        "momentum": Hyperparameter(0.0, "share of the velocity that is kept; none if 0", high=1.0, absent_at_zero=True),
         "weight_decay": WEIGHT_DECAY,
     },
     space={
@@ -91,15 +91,16 @@ optimizer = Optimizer(
         },
     ),
     torch_class="torch.optim.RMSprop",
-    torch_arguments=lambda hyper, options: {
-        "lr": hyper["lr"],
-        "alpha": hyper["alpha"],
-        "eps": hyper["eps"],
-        "weight_decay": hyper["weight_decay"],
-        "momentum": hyper["momentum"] if options["heavy"] else 0,
-        "centered": options["centered"],
+    arguments={
+        "lr": "lr",
+        "alpha": "alpha",
+        "eps": "eps",
+        "weight_decay": "weight_decay",
+        "momentum": "momentum",
+        "centered": "centered",
     },
     options={"centered": False, "heavy": False},
+    implied={"heavy": "momentum"},
     cases=(
         Case(),
         Case({"lr": 0.1, "alpha": 0.9, "weight_decay": 0.1}),

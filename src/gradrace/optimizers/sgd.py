@@ -55,7 +55,7 @@ optimizer = Optimizer(
         },
     ),
     torch_class="torch.optim.SGD",
-    torch_arguments=lambda hyper, options: {"lr": hyper["lr"], "weight_decay": hyper["weight_decay"]},
+    arguments={"lr": "lr", "weight_decay": "weight_decay"},
     cases=(
         Case(),
         Case({"lr": 0.1, "weight_decay": 0.1}),

@@ -92,7 +92,8 @@ class Contender:
                     f"It has: {', '.join(found.hyperparameters)}."
                 )
         found.configure(self.hyper)
-        object.__setattr__(self, "options", found.with_options(self.options))
+        tuned = {name: 1.0 for name in self.dimensions(0) if name not in found.space}
+        object.__setattr__(self, "options", found.with_options(self.options, {**tuned, **self.hyper}))
 
     @property
     def rule(self) -> Optimizer:
