@@ -17,7 +17,6 @@ from gradrace.optimizers import Optimizer
 from gradrace.race.orchestrator import Entry, Silent, Watch, lane_count, run
 from gradrace.race.result import RaceResult
 from gradrace.race.spec import DEFAULT_CONTENDERS, Contender, RaceSpec, find_task, make_contenders, make_spec, race_id
-from gradrace.report import summarize
 from gradrace.store import RaceRecord, Store, open_store
 from gradrace.workloads import Workload
 
@@ -90,9 +89,7 @@ def race(
     )
     if json is not None:
         check_writable(Path(json))
-    entry = Entry(spec, contenders, task)
-    with watching(entry, quiet) as watch:
-        summary = run_entry(entry, store_path(store), lane_count(lanes, device), watch)
+    summary = run_entry(Entry(spec, contenders, task), store_path(store), lane_count(lanes, device), quiet)
     if json is not None:
         write_json(summary, Path(json))
     return RaceResult(summary)
@@ -109,22 +106,29 @@ def resume(race: str, *, store: str | Path | None = None, lanes: int | None = No
     with open_store(path, must_exist=True) as opened:
         record = opened.race(race)
     entry = entry_of(record)
-    with watching(entry, quiet) as watch:
-        return RaceResult(run_entry(entry, path, lane_count(lanes, entry.spec.device), watch))
+    return RaceResult(run_entry(entry, path, lane_count(lanes, entry.spec.device), quiet))
 
 
 def result_of(store: Store, race: str) -> RaceResult:
     """The result of a stored race, or how far it is."""
-    record = store.race(race)
-    return RaceResult(summarize(record, store.outcomes(record.id), store.notes(record.id)))
+    return RaceResult(_summary(store, store.race(race)))
 
 
-def run_entry(entry: Entry, path: Path, lanes: int, watch: Watch) -> dict[str, Any]:
+def run_entry(entry: Entry, path: Path, lanes: int, quiet: bool) -> dict[str, Any]:
     """Run a race on the store at ``path`` and summarize it."""
     existing = open_store(path) if path.exists() else None
-    opened, record = run(entry, existing, lambda: open_store(path), lanes, watch)
+    if existing is None:
+        _check_place(path)
+    with watching(entry, quiet) as watch:
+        opened, record = run(entry, existing, lambda: open_store(path), lanes, watch)
     with opened:
-        return summarize(record, opened.outcomes(record.id), opened.notes(record.id))
+        return _summary(opened, record)
+
+
+def _summary(store: Store, record: RaceRecord) -> dict[str, Any]:
+    from gradrace.report import summarize  # which takes scipy along: not at the import of gradrace
+
+    return summarize(record, store.outcomes(record.id), store.notes(record.id))
 
 
 def entry_of(record: RaceRecord) -> Entry:
@@ -162,6 +166,13 @@ def check_writable(path: Path) -> None:
         raise SpecError(
             f"The result cannot be written to '{path}': it needs a folder that exists and can be written to."
         )
+
+
+def _check_place(path: Path) -> None:
+    """Raise a StoreError where no store can be made, before the workload is tried and the store is created."""
+    nearest = next(folder for folder in path.absolute().parents if folder.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise StoreError(f"The store cannot be created at '{path}': '{nearest}' is no folder that can be written to.")
 
 
 def write_json(summary: dict[str, Any], path: Path) -> None:

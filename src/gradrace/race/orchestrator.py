@@ -17,7 +17,7 @@ from gradrace.engine.lanes import Task as LaneTask
 from gradrace.errors import GradraceError, Interrupted, SpecError
 from gradrace.outcomes import Outcome
 from gradrace.race import probe
-from gradrace.race.choose import choices, find_extensions
+from gradrace.race.choose import choices, edges_left, find_extensions
 from gradrace.race.plan import (
     Block,
     Choice,
@@ -145,7 +145,7 @@ def make_plan(entry: Entry, workers: Lanes) -> Plan:
         steps[contender.label] = max(1, round(spec.steps * share))
         if spec.halving:
             check_halving(spec.trials, steps[contender.label])
-    return Plan(findings.engine, findings.reason, findings.stochastic, steps, findings.parameters)
+    return Plan(findings.engine, findings.reason, findings.stochastic, steps, findings.parameters, findings.untrained)
 
 
 def _one(workers: Lanes, function: Any) -> Any:
@@ -171,7 +171,7 @@ class _Race:
         edge = self.train("edge of the range", edge_blocks(spec, contenders, plan, extensions))
         chosen = choices(spec, contenders, tuning, edge, self.entry.maximize)
         self.train(CONFIRMATION, confirmation_blocks(spec, contenders, plan, chosen))
-        self.note(extensions, chosen)
+        self.note(extensions, chosen, edges_left(spec, contenders, tuning, extensions, chosen))
 
     def train(self, name: str, blocks: Sequence[Block]) -> list[Outcome]:
         """Train the blocks that the store does not have, the longest first, and return the outcomes of all."""
@@ -200,7 +200,9 @@ class _Race:
         spec = self.entry.spec
         return spec.studies * spec.seeds * sum(self.plan.steps.values())
 
-    def note(self, extensions: Sequence[Extension], chosen: Sequence[Choice]) -> None:
+    def note(
+        self, extensions: Sequence[Extension], chosen: Sequence[Choice], left: Sequence[tuple[str, int, str, str]]
+    ) -> None:
         """Keep what the summary needs and outcomes do not tell: choices with their line of code, edges, costs."""
         contenders = {contender.label: contender for contender in self.entry.contenders}
         lines = []
@@ -210,7 +212,7 @@ class _Race:
             line = contender.rule.code(full, contender.options)
             lines.append({**asdict(choice), "configuration": dict(choice.configuration), "code": line})
         edges = [{**asdict(edge), "space": edge.space.to_dict()} for edge in extensions]
-        self.store.write_note(self.entry.id, "choices", {"choices": lines, "extensions": edges})
+        self.store.write_note(self.entry.id, "choices", {"choices": lines, "extensions": edges, "left": list(left)})
         if "costs" not in self.store.notes(self.entry.id):
             self.store.write_note(self.entry.id, "costs", self._costs())
 
@@ -234,7 +236,7 @@ def _stored(entry: Entry, plan: Plan) -> dict[str, Any]:
             "source": work.source,
             "metric": metric.name,
             "direction": metric.direction,
-            "worst": metric.worst,
+            "worst": plan.untrained if metric.worst is None else metric.worst,
             "target": work.target,
             "examples": {name: len(split[0]) for name, split in work.splits.items()},
             "reference": entry.task.reference,

@@ -36,6 +36,7 @@ class Plan:
         stochastic: the model draws random numbers while it trains (dropout); then a block has one seed only.
         steps: length of a full trial of each contender, by label.
         parameters: trainable parameters of the model.
+        untrained: metric of the model before its first step, on the validation split; None if it is not finite.
     """
 
     engine: str
@@ -43,6 +44,7 @@ class Plan:
     stochastic: bool
     steps: Mapping[str, int]
     parameters: int
+    untrained: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as JSON types."""
@@ -51,7 +53,7 @@ class Plan:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Plan:
         """The plan that ``to_dict`` described."""
-        names = ("engine", "reason", "stochastic", "steps", "parameters")
+        names = ("engine", "reason", "stochastic", "steps", "parameters", "untrained")
         return cls(**{name: values[name] for name in names})
 
 

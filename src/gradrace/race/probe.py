@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 from torch.utils._pytree import tree_leaves
 
+from gradrace._discovery import users_lines
 from gradrace.engine.batches import Batches, on_device
+from gradrace.engine.loop import Loop
 from gradrace.engine.trial import Training, TrialSetup, fresh_model
-from gradrace.errors import SpecError, WorkloadError
+from gradrace.engine.vectorized import Vectorized
+from gradrace.errors import GradraceError, SpecError, WorkloadError
 from gradrace.optim import drop_in
 from gradrace.race.train import Grounds, Progress
 
@@ -22,12 +27,13 @@ TRIALS_EACH = 8
 
 @dataclass(frozen=True)
 class Findings:
-    """What the probe found; it becomes part of the plan."""
+    """What the probe found; it becomes part of the plan. ``untrained`` is the metric before the first step."""
 
     engine: str
     reason: str
     stochastic: bool
     parameters: int
+    untrained: float | None
 
 
 def probe(state: dict[str, Any], progress: Progress) -> Findings:
@@ -37,37 +43,70 @@ def probe(state: dict[str, Any], progress: Progress) -> Findings:
         WorkloadError: the workload's own code raises, or its loss is not a scalar.
         SpecError: the spec insists on an engine that cannot train this workload.
     """
+    try:
+        return _findings(state)
+    except GradraceError:
+        raise
+    except Exception as error:
+        name = state["grounds"].workload.name
+        raise WorkloadError(f"Workload '{name}' raised when it was tried:\n{users_lines(error)}") from None
+
+
+def _findings(state: dict[str, Any]) -> Findings:
     grounds: Grounds = state["grounds"]
-    wanted, training = grounds.spec.engine, grounds.training(TIMED_STEPS + 1)
+    training = grounds.training(TIMED_STEPS + 1)
     setups = [
         TrialSetup(contender.rule, contender.full_configuration({}), contender.options, (grounds.spec.seed, 0, 0))
         for contender in grounds.contenders.values()
     ]
     model = fresh_model(grounds.workload, setups[0].stream, training)
-    parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     stochastic = _check_loss(grounds, model, setups[0], training)
-    loop_seconds = _loop_seconds(state, setups, training)
+    loop_seconds, untrained = _try_engine(state["engines"]["loop"], setups, training)
+    engine, reason = _choose_engine(state, model, setups, training, loop_seconds)
+    parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return Findings(engine, reason, stochastic, parameters, untrained if math.isfinite(untrained) else None)
+
+
+def _choose_engine(
+    state: dict[str, Any], model: nn.Module, setups: list[TrialSetup], training: Training, loop_seconds: float
+) -> tuple[str, str]:
+    """The engine and the reason for it, in a sentence."""
+    grounds: Grounds = state["grounds"]
+    wanted = grounds.spec.engine
     if wanted == "loop":
-        return Findings("loop", "The spec asks for it.", stochastic, parameters)
+        return "loop", "The spec asks for it."
     obstacle = _obstacle(model)
     if obstacle is None:
         try:
             many = [setup for setup in setups for _ in range(TRIALS_EACH)]
-            seconds = _seconds(state["engines"]["vectorized"], many, training)
+            seconds, _ = _try_engine(state["engines"]["vectorized"], many, training)
         except Exception as error:
             obstacle = f"the model cannot be vectorized: {str(error).strip().splitlines()[0]}"
         else:
             ratio = loop_seconds / seconds
-            faster = f"{ratio:.1f} times as fast as" if ratio >= 1 else f"{1 / ratio:.1f} times slower than"
-            reason = f"In a trial of {TIMED_STEPS} steps the vectorized engine was {faster} the loop engine."
-            chosen = "vectorized" if ratio >= 1 or wanted == "vectorized" else "loop"
-            return Findings(chosen, reason, stochastic, parameters)
+            compared = f"{ratio:.1f} times as fast as" if ratio >= 1 else f"{1 / ratio:.1f} times slower than"
+            reason = f"In a try of {TIMED_STEPS} steps the vectorized engine was {compared} the loop engine."
+            return ("vectorized" if ratio >= 1 or wanted == "vectorized" else "loop"), reason
     if wanted == "vectorized":
         raise SpecError(f"The vectorized engine cannot train '{grounds.workload.name}': {obstacle}. 'loop' can.")
-    return Findings("loop", f"Not vectorized: {obstacle}.", stochastic, parameters)
+    return "loop", f"Not vectorized: {obstacle}."
 
 
-def _check_loss(grounds: Grounds, model: torch.nn.Module, setup: TrialSetup, training: Training) -> bool:
+def _try_engine(engine: Loop | Vectorized, setups: list[TrialSetup], training: Training) -> tuple[float, float]:
+    """Seconds per trial for the timed steps (the first step, which may trace, not counted), and the metric before."""
+    trials = engine.start(setups, training)
+    untrained = trials.evaluate("validation").metric[0]
+    trials.train(1)
+    start = time.perf_counter()
+    trials.train(TIMED_STEPS + 1)
+    seconds = time.perf_counter() - start
+    for failure in trials.failures():
+        if failure:
+            raise WorkloadError(f"Workload '{engine.workload.name}' raised in its first steps:\n{failure}")
+    return seconds / len(setups), untrained
+
+
+def _check_loss(grounds: Grounds, model: nn.Module, setup: TrialSetup, training: Training) -> bool:
     """Raise unless the loss of a batch is a scalar; tell whether computing it draws random numbers."""
     workload = grounds.workload
     rows = Batches(workload, setup.stream, training).indices(1)
@@ -83,41 +122,13 @@ def _check_loss(grounds: Grounds, model: torch.nn.Module, setup: TrialSetup, tra
     return stochastic
 
 
-def _obstacle(model: torch.nn.Module) -> str | None:
+def _obstacle(model: nn.Module) -> str | None:
     buffers = [name for name, _ in model.named_buffers()]
     if buffers:
         return f"the model has buffers ({', '.join(buffers[:3])}), which every trial would have to own"
     if any(not parameter.requires_grad for parameter in model.parameters()):
         return "the model has frozen parameters"
     return None
-
-
-def _loop_seconds(state: dict[str, Any], setups: list[TrialSetup], training: Training) -> float:
-    trials = state["engines"]["loop"].start(setups, training)
-    trials.train(1)
-    for failure in trials.failures():
-        if failure:
-            name = state["grounds"].workload.name
-            raise WorkloadError(f"Workload '{name}' raised in its first training step:\n{failure}")
-    start = time.perf_counter()
-    trials.train(TIMED_STEPS + 1)
-    seconds = time.perf_counter() - start
-    trials.evaluate("validation")
-    for failure in trials.failures():
-        if failure:
-            raise WorkloadError(f"Workload '{state['grounds'].workload.name}' raised:\n{failure}")
-    return seconds / len(setups)
-
-
-def _seconds(engine: Any, setups: list[TrialSetup], training: Training) -> float:
-    """Seconds per trial for the timed steps, tracing not counted."""
-    trials = engine.start(setups, training)
-    trials.train(1)
-    start = time.perf_counter()
-    trials.train(TIMED_STEPS + 1)
-    seconds = time.perf_counter() - start
-    trials.evaluate("validation")
-    return seconds / len(setups)
 
 
 MEASURED_ROUNDS, MEASURED_STEPS = 7, 10

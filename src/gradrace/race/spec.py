@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +25,7 @@ from gradrace.space import Dimension, space_from_dict
 from gradrace.workloads import Workload, workload
 
 DEFAULT_CONTENDERS = ("sgd", "momentum", "adagrad", "rmsprop", "adam")
-Budget = Literal["quick", "standard", "thorough"]
+MOST_LABEL = 60
 
 
 @dataclass(frozen=True)
@@ -75,14 +77,9 @@ class Contender:
             )
         object.__setattr__(self, "optimizer", found)
         object.__setattr__(self, "label", self.label or found.name)
-        if (
-            not self.label.isprintable()
-            or self.label != self.label.strip()
-            or len(self.label) > 60
-            or "/" in self.label
-        ):
+        if not self.label.isprintable() or self.label != self.label.strip() or len(self.label) > MOST_LABEL:
             raise SpecError(
-                f"The label {self.label!r} cannot be used: a label has 1 to 60 printable characters, no '/' and no "
+                f"The label {self.label!r} cannot be used: a label has 1 to {MOST_LABEL} printable characters and no "
                 "space at its ends."
             )
         for name in self.space:
@@ -203,7 +200,9 @@ def make_spec(
 
 def _sentence(problem: Any) -> str:
     name, given = ".".join(str(part) for part in problem["loc"]), problem["input"]
-    allowed = problem["msg"].replace("Input should be ", "").replace("a valid integer", "a whole number")
+    allowed = problem["msg"].removeprefix("Input should be ")
+    for theirs, ours in (("a valid integer", "a whole number"), ("greater than or equal to", "at least")):
+        allowed = allowed.replace(theirs, ours)
     if problem["type"] == "extra_forbidden":
         return f"A race has no option '{name}'. It has: {', '.join(RaceSpec.model_fields)}."
     return f"{name} must be {allowed}, but is {given!r}."
@@ -244,7 +243,7 @@ def find_task(given: str | Path | Workload) -> Task:
         WorkloadError: the file raised, or defines no workload.
     """
     if isinstance(given, Workload):
-        known = {"kind": "object", "name": given.name, "fingerprint": _digest(cloudpickle.dumps(given))}
+        known = {"kind": "object", "name": given.name, "fingerprint": _fingerprint(given)}
         return Task(given, known)
     if str(given).endswith(".py"):
         path = Path(given)
@@ -278,13 +277,31 @@ def describe(spec: RaceSpec, contenders: Sequence[Contender], task: Task) -> dic
 
 def _rule_fingerprint(rule: Optimizer) -> str:
     known = _is_built_in(rule)
-    return __version__ if known else _digest(cloudpickle.dumps(rule))
+    return __version__ if known else _fingerprint(rule)
 
 
 def _is_built_in(rule: Optimizer) -> bool:
     from gradrace.optimizers import optimizers
 
     return optimizers().get(rule.name) is rule
+
+
+class _Canonical(cloudpickle.Pickler):
+    """Pickles so that equal content gives equal bytes: torch would write where in memory a tensor's numbers lie."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, torch.Tensor):
+            numbers = obj.detach().cpu().reshape(-1).contiguous().view(torch.uint8).numpy().tobytes()
+            return tuple, ((str(obj.dtype), tuple(obj.shape), numbers),)
+        return super().reducer_override(obj)
+
+
+def _fingerprint(thing: Workload | Optimizer) -> str:
+    """The hash of an object's fields, the same in every process; not of what it has cached beside them."""
+    file = io.BytesIO()
+    _Canonical(file).dump({known.name: getattr(thing, known.name) for known in fields(thing)})
+    # cloudpickle gives every class of a script's main module a random number of 32 hexadecimal digits.
+    return _digest(re.sub(rb"\x8c\x20[0-9a-f]{32}", b"", file.getvalue()))
 
 
 def _digest(content: bytes) -> str:

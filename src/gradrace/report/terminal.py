@@ -13,25 +13,25 @@ from rich.text import Text
 
 from gradrace.report.sentences import interval, number
 
+PLAIN_WIDTH = 130
+"""Columns of what is printed where there is no terminal whose width it would have to fit."""
 
-def as_text(summary: Mapping[str, Any], width: int = 110) -> str:
-    """The whole report as plain text, without colours."""
-    console = Console(file=io.StringIO(), width=width, color_system=None, legacy_windows=False)
-    console.print(render(summary))
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue().rstrip("\n")
+
+def as_text(what: RenderableType) -> str:
+    """What a terminal would show, as plain text without colours."""
+    page = io.StringIO()
+    Console(file=page, width=PLAIN_WIDTH, color_system=None, legacy_windows=False).print(what)
+    return "\n".join(line.rstrip() for line in page.getvalue().rstrip().split("\n"))
 
 
 def render(summary: Mapping[str, Any]) -> RenderableType:
     """Verdict, line to paste, standings, pairs, warnings and how it was judged."""
     parts: list[RenderableType] = []
     recommendation = summary["recommendation"]
-    if recommendation:
-        parts += [_heading("Verdict"), _indented(Text(recommendation["sentence"]))]
-        if recommendation["code"]:
-            parts.append(
-                Padding(Text(recommendation["code"], style="bold green", no_wrap=True, overflow="ignore"), (1, 4))
-            )
+    parts += [_heading("Verdict"), _indented(Text(recommendation["sentence"]))]
+    if recommendation["code"]:
+        code = Text(recommendation["code"], style="bold green", no_wrap=True, overflow="ignore")
+        parts.append(Padding(code, (1, 4, 0, 4)))
     if summary["standings"]:
         parts += [_heading(_standings_title(summary)), _indented(_standings(summary))]
     if summary["pairs"]:
