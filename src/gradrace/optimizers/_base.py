@@ -56,7 +56,10 @@ class PerTensor:
 
 @dataclass(frozen=True)
 class Card:
-    """What a person should know of an optimizer. Plain sentences; formula in plain text, one line each."""
+    """What a person should know of an optimizer. Plain sentences; formula in plain text, one line each.
+
+    ``differences`` says where this implementation, or the one in PyTorch that it equals, departs from the paper.
+    """
 
     title: str
     idea: str
@@ -65,6 +68,7 @@ class Card:
     paper: str
     link: str
     relatives: Mapping[str, str] = field(default_factory=dict)
+    differences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,7 @@ class Optimizer:
         torch_class: dotted name of the class to paste: the same method in PyTorch, or ``gradrace.optim``'s own.
         arguments: that class's keyword arguments: for each the hyperparameter or option that it is, or a tuple of
             hyperparameters (``"betas": ("beta1", "beta2")``).
+        class_name: of the drop-in class in ``gradrace.optim``; by default the name, capitalized.
         options: structural choices (Python constants) and their defaults.
         implied: options that are on exactly when a hyperparameter is not 0, such as a velocity when momentum is.
         oracle_class: dotted name of the implementation that tests compare with, if not ``torch_class``.
@@ -144,6 +149,7 @@ class Optimizer:
     card: Card
     torch_class: str
     arguments: Mapping[str, str | tuple[str, ...]]
+    class_name: str = ""
     options: Mapping[str, bool] = field(default_factory=dict)
     implied: Mapping[str, str] = field(default_factory=dict)
     oracle_class: str = ""
@@ -226,8 +232,11 @@ class Optimizer:
         return _resolve(self.oracle_class or self.torch_class)(params, **arguments(hyper, options), **more)
 
     def code(self, hyper: Mapping[str, float], options: Mapping[str, bool] | None = None) -> str:
-        """The line of PyTorch to paste; arguments at PyTorch's own defaults other than lr are left out."""
-        defaults = _signature_defaults(self.torch_class)
+        """The line of PyTorch to paste; arguments at the class's own defaults other than lr are left out."""
+        if self.torch_class.startswith("gradrace.optim."):  # made from this object, so it has the defaults told here
+            defaults = self.torch_arguments(self.configure(), self.with_options(None))
+        else:
+            defaults = _signature_defaults(self.torch_class)
         arguments = self.torch_arguments(self.configure(hyper), self.with_options(options))
         shown = {name: value for name, value in arguments.items() if name == "lr" or value != defaults.get(name)}
         written = ", ".join(f"{name}={_written(value)}" for name, value in shown.items())

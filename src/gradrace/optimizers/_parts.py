@@ -32,3 +32,14 @@ def with_weight_decay(grad: Tensor, param: Tensor, weight_decay: Tensor | None) 
 def descent(direction: Tensor, lr: Tensor) -> Tensor:
     """A step of length ``lr`` down a direction: ``-lr * direction``."""
     return like(-lr, direction) * direction
+
+
+def with_decoupled_decay(update: Tensor, param: Tensor, lr: Tensor, weight_decay: Tensor | None) -> Tensor:
+    """Weight decay beside the gradient, so that nothing divides it: ``update - lr * weight_decay * param``."""
+    return update if weight_decay is None else update + like(-lr * weight_decay, param) * param
+
+
+def corrected_root(square: Tensor, decay: Tensor, step: Tensor) -> Tensor:
+    """Root of an average of squares that started at zero, corrected: ``sqrt(square / (1 - decay ** step))``."""
+    # The correction is a number: its root is taken once, and not in every coordinate.
+    return square.sqrt() / like(bias_correction(decay, step).sqrt(), square)
