@@ -67,13 +67,7 @@ def load_file(path: Path) -> ModuleType:
 
 def users_lines(error: BaseException, path: Path | None = None) -> str:
     """A traceback without the frames of gradrace, torch and Python's own machinery."""
-    inner = (
-        str(Path(__file__).parent),
-        "importlib",
-        "site-packages",
-        "<frozen",
-        "<string>",
-    )  # the last: what dataclasses write
+    inner = (str(Path(__file__).parent), "importlib", "site-packages", "<frozen", "<string>")  # the last: what dataclasses write
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
