@@ -18,13 +18,7 @@ optimizer = replace(
     class_name="AdamW",
     rule=PerTensor(init, partial(update, decoupled=True)),
     hyperparameters={**adam.hyperparameters, "weight_decay": WEIGHT_DECAY},
-    space={
-        "lr": LogUniform(1e-5, 1e-1),
-        "beta1": LogUniform(2e-2, 0.5, one_minus=True, from_trials=10, limit=1.0),
-        "eps": LogUniform(1e-10, 1e-3, from_trials=26),
-        "weight_decay": LogUniform(1e-4, 1, from_trials=26),
-        "beta2": LogUniform(1e-4, 1e-1, one_minus=True, from_trials=50, limit=1.0),
-    },
+    space={**adam.space, "weight_decay": LogUniform(1e-4, 1, from_trials=26)},
     card=Card(
         title="AdamW (Adam with decoupled weight decay)",
         idea="Adam that pulls every weight towards zero by the same share. In Adam weight decay is part of the "

@@ -47,8 +47,8 @@ optimizer = Optimizer(
     space={
         "lr": LogUniform(1e-6, 1e-1),
         "beta1": LogUniform(1e-2, 0.5, one_minus=True, from_trials=10, limit=1.0),
-        "weight_decay": LogUniform(1e-3, 10, from_trials=26),
         "beta2": LogUniform(1e-3, 0.5, one_minus=True, from_trials=50, limit=1.0),
+        "weight_decay": LogUniform(1e-3, 10, from_trials=26),
     },
     card=Card(
         title="Lion (evolved sign momentum)",
