@@ -183,7 +183,7 @@ def test_asgds_weights_to_use_are_the_mean_of_those_after_t0_as_in_torch() -> No
         trial.step(noisy(step, trial.weights))
         oracle.step()
         visited.append(trial.weights)
-        used = trial.rule.evaluated({"": trial.weights}, trial.tree, trial.hyper)[""]
+        used = trial.rule.evaluated({"": trial.weights}, trial.tree, trial.hyper, trial.options)[""]
         mean = torch.stack(visited[min(step, 11) :]).mean(0)
         torch.testing.assert_close(used, mean, rtol=1e-12, atol=1e-14)
         torch.testing.assert_close(used, oracle.state[theirs]["ax"], rtol=1e-12, atol=1e-14)

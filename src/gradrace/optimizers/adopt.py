@@ -39,7 +39,8 @@ def update(
     grad = grad if decoupled else with_weight_decay(grad, param, hyper.weight_decay)
     clip = like((step - 1) ** 0.25, grad)
     divided = grad / torch.maximum(state.square.sqrt(), like(hyper.eps, grad))
-    mean = moving_average(state.mean, torch.clamp(divided, -clip, clip), hyper.beta1)
+    divided = torch.maximum(torch.minimum(divided, clip), -clip)
+    mean = moving_average(state.mean, divided, hyper.beta1)
     square = moving_average(state.square, grad * grad, hyper.beta2)
     change = descent(mean, hyper.lr)
     if decoupled:
@@ -95,7 +96,13 @@ optimizer = Optimizer(
         ),
     ),
     torch_class="gradrace.optim.ADOPT",
-    arguments={name: name for name in (*adam.hyperparameters, "decoupled")},
+    arguments={
+        "lr": "lr",
+        "betas": ("beta1", "beta2"),
+        "eps": "eps",
+        "weight_decay": "weight_decay",
+        "decoupled_weight_decay": "decoupled",
+    },
     oracle_class="pytorch_optimizer.ADOPT",
     oracle_arguments=_oracle_arguments,
     options={"decoupled": False},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -45,7 +46,7 @@ def update(grad: Tensor, state: State, param: Tensor, hyper: Hyper, step: Tensor
     return change, State(moving_average(state.average, param + change, kept), hyper.lr / decay)
 
 
-def evaluated(params: Tree, state: dict[str, State], hyper: Hyper) -> Tree:
+def evaluated(params: Tree, state: dict[str, State], hyper: Hyper, options: Mapping[str, bool]) -> Tree:
     """The averages."""
     return {name: state[name].average for name in params}
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -27,11 +26,6 @@ def update(grad: Tensor, state: State, param: Tensor, hyper: Hyper, step: Tensor
     direction = moving_average(state.mean, grad, hyper.beta1)
     change = sign_step(direction, param, hyper.lr, hyper.weight_decay)
     return change, State(moving_average(state.mean, grad, hyper.beta2))
-
-
-def _oracle_arguments(hyper: Mapping[str, float], options: Mapping[str, bool]) -> dict[str, Any]:
-    betas = (hyper["beta1"], hyper["beta2"])
-    return {"lr": hyper["lr"], "betas": betas, "weight_decay": hyper["weight_decay"], "weight_decouple": True}
 
 
 optimizer = Optimizer(
@@ -67,9 +61,8 @@ optimizer = Optimizer(
         relatives={"signum": "Lion with beta1 = beta2", "adamw": "weight decay is taken in the same way"},
     ),
     torch_class="gradrace.optim.Lion",
-    arguments={"lr": "lr", "beta1": "beta1", "beta2": "beta2", "weight_decay": "weight_decay"},
+    arguments={"lr": "lr", "betas": ("beta1", "beta2"), "weight_decay": "weight_decay"},
     oracle_class="pytorch_optimizer.Lion",
-    oracle_arguments=_oracle_arguments,
     cases=(
         Case(),
         Case({"lr": 0.1, "beta1": 0.5, "beta2": 0.9}),

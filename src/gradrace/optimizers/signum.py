@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -43,10 +42,6 @@ def update(grad: Tensor, state: State, param: Tensor, hyper: Hyper, step: Tensor
     return sign_step(mean, param, hyper.lr, hyper.weight_decay), State(mean)
 
 
-def _oracle_arguments(hyper: Mapping[str, float], options: Mapping[str, bool]) -> dict[str, Any]:
-    return {**hyper, "weight_decouple": True}
-
-
 WEIGHT_DECAY = Hyperparameter(0.0, "share of a parameter that a step of lr 1 takes off", absent_at_zero=True)
 
 optimizer = Optimizer(
@@ -84,7 +79,6 @@ optimizer = Optimizer(
     torch_class="gradrace.optim.Signum",
     arguments={"lr": "lr", "momentum": "momentum", "weight_decay": "weight_decay"},
     oracle_class="pytorch_optimizer.SignSGD",
-    oracle_arguments=_oracle_arguments,
     cases=(
         Case(),
         Case({"lr": 0.1, "momentum": 0.0}),
