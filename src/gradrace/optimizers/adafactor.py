@@ -15,7 +15,7 @@ from gradrace.space import LogUniform
 class State(NamedTuple):
     """Averages of squared gradients; what a tensor does not need has no elements.
 
-    For a parameter [..., n, m]: rows [..., n, 1] and columns [..., 1, m]. For a vector or scalar: ``square``, its shape.
+    Of a parameter [..., n, m]: rows [..., n, 1], columns [..., 1, m]. Of a vector or scalar: ``square``, in its shape.
     """
 
     rows: Tensor
