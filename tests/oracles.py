@@ -7,6 +7,7 @@ arranges published classes, and says why.
 from __future__ import annotations
 
 from typing import Any
+from unittest.mock import patch
 
 import pytorch_optimizer
 import schedulefree
@@ -27,6 +28,36 @@ class ScheduleFreeAdamW(schedulefree.AdamWScheduleFree):
     def __init__(self, params: Any, **arguments: Any) -> None:
         super().__init__(params, foreach=False, **arguments)
         self.train()
+
+
+class Muon(torch.optim.Optimizer):
+    """``torch.optim.Muon`` for matrices, the only parameters it takes, and ``torch.optim.AdamW`` for the rest.
+
+    The published class rounds to bfloat16 before it iterates, and then only two digits can be compared. Here that one
+    method of a tensor copies it without rounding; test_matrix_rules.py compares with the class as it is, to two digits.
+    """
+
+    def __init__(self, params: Any, *, betas: tuple[float, float], eps: float, match_rms: bool, **muon: Any) -> None:
+        super().__init__(params, {**muon, "betas": betas, "eps": eps})
+        self.parts: list[tuple[dict[str, Any], torch.optim.Optimizer]] = []
+        for group in self.param_groups:
+            matrices = [param for param in group["params"] if param.ndim == 2]
+            others = [param for param in group["params"] if param.ndim != 2]
+            shared = {name: group[name] for name in ("lr", "weight_decay")}
+            if matrices:
+                scale = "match_rms_adamw" if match_rms else "original"
+                own = {name: group[name] for name in ("momentum", "nesterov")}
+                self.parts.append((group, torch.optim.Muon(matrices, **shared, **own, adjust_lr_fn=scale)))
+            if others:
+                adamw = torch.optim.AdamW(others, **shared, betas=group["betas"], eps=group["eps"], foreach=False)
+                self.parts.append((group, adamw))
+
+    def step(self, closure: Any = None) -> Any:
+        """The step of each part, at the learning rate that its group has now."""
+        for group, part in self.parts:
+            part.param_groups[0]["lr"] = group["lr"]
+            with patch.object(torch.Tensor, "bfloat16", torch.Tensor.clone):
+                part.step()
 
 
 class Prodigy(pytorch_optimizer.Prodigy):
