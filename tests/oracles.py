@@ -70,3 +70,30 @@ class Prodigy(pytorch_optimizer.Prodigy):
             return super().step(closure)
         finally:
             torch.set_default_dtype(before)
+
+
+class SOAP(pytorch_optimizer.SOAP):
+    """Takes bases of factors with a slope on the diagonal, as the rule does, and without rounding them to float32.
+
+    The published class leaves directions without gradient to the rounding of LAPACK's input, so that no two programs
+    find the same ones.
+    """
+
+    @staticmethod
+    def get_orthogonal_matrix(mat: Any) -> list[Any]:
+        factors: Any = [_sloping(factor) for factor in mat]
+        return pytorch_optimizer.SOAP.get_orthogonal_matrix(factors)
+
+    def get_orthogonal_matrix_qr(self, state: Any, max_precondition_dim: int = 10000, merge_dims: bool = False) -> Any:
+        sloping = {**state, "GG": [_sloping(factor) for factor in state["GG"]]}
+        with patch.object(torch.Tensor, "to", lambda tensor, dtype: tensor):
+            bases = super().get_orthogonal_matrix_qr(sloping, max_precondition_dim, merge_dims)
+        state["exp_avg_sq"] = sloping["exp_avg_sq"]
+        return bases
+
+
+def _sloping(factor: Any) -> Any:
+    if not len(factor):  # the published class has an empty list for a side without a basis
+        return factor
+    slope = torch.linspace(1, 1 / len(factor), len(factor), dtype=factor.dtype)
+    return factor + 1e-3 * factor.trace() * slope.diag()
