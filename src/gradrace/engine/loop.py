@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -30,6 +31,10 @@ class _Trial:
     def detached(self) -> dict[str, torch.Tensor]:
         return {name: p.detach() for name, p in self.params.items()}
 
+    def hyper(self) -> Any:
+        hyper = self.setup.optimizer.hyper_tensors([dict(self.setup.hyper)], self.training.device)
+        return type(hyper)(*(None if value is None else value[0] for value in hyper))
+
     def train(self, until: int, data: tuple[torch.Tensor, ...]) -> float:
         """Mean training loss from the present step to ``until``."""
         self.model.train()
@@ -39,8 +44,7 @@ class _Trial:
             torch.manual_seed(seed_of(*self.setup.stream, "masks", step))
             loss = self.workload.loss_of(self.model, batch)
             grads = torch.autograd.grad(loss, list(self.params.values()))
-            hyper = self.setup.optimizer.hyper_tensors([dict(self.setup.hyper)], self.training.device)
-            hyper = type(hyper)(*(None if value is None else value[0] for value in hyper))
+            hyper = self.hyper()
             hyper = hyper._replace(lr=hyper.lr * multiplier(self.training.schedule, step, self.training.steps))
             updates, self.state = self.setup.optimizer.rule.update(
                 dict(zip(self.params, grads, strict=True)),
@@ -62,9 +66,26 @@ class _Trial:
     @torch.no_grad()
     def evaluate(self, data: tuple[torch.Tensor, ...]) -> tuple[float, float]:
         self.model.eval()
-        output = self.workload.output(self.model, data)
+        with self.evaluated():
+            output = self.workload.output(self.model, data)
         metric = self.workload.scored_by.of(output, data[-1])
         return float(metric), float(self.workload.loss(output, data[-1]))
+
+    @contextmanager
+    def evaluated(self) -> Iterator[None]:
+        """The model with the parameters to evaluate it with; afterwards, with those that are being trained again."""
+        evaluated = self.setup.optimizer.evaluated
+        trained = {name: param.clone() for name, param in self.detached().items()} if evaluated else {}
+        if evaluated:
+            self.put(evaluated(trained, self.state, self.hyper(), self.setup.options))
+        try:
+            yield
+        finally:
+            self.put(trained)
+
+    def put(self, values: dict[str, torch.Tensor]) -> None:
+        for name, value in values.items():
+            self.params[name].detach().copy_(value)
 
 
 class LoopTrials:

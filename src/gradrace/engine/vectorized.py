@@ -94,10 +94,10 @@ class _Group:
         self, programs: Programs, params: Tensor, grads: Tensor, hyper: Any, step: Tensor, factor: Tensor
     ) -> Tensor:
         """What the rule adds to these rows' parameters [trials, P]; moves the state on."""
-        names = [name for name, value in zip(hyper._fields, hyper, strict=True) if value is not None]
+        names, values = _present(hyper)
 
         def one(row: Tensor, grad: Tensor, state: Any, values: list[Tensor], step: Tensor, factor: Tensor) -> Any:
-            full = type(hyper)(**{**dict.fromkeys(hyper._fields), **dict(zip(names, values, strict=True))})
+            full = _full(hyper, names, values)
             full = full._replace(lr=full.lr * factor)
             updates, state = self.optimizer.rule.update(
                 self.tree(grad), state, self.tree(row), full, step, self.options
@@ -106,9 +106,32 @@ class _Group:
 
         key = ("update", self.optimizer, tuple(self.options.items()), tuple(names), params.shape, params.dtype)
         function = vmap(one, in_dims=(0, 0, 0, 0, None, None))
-        values = [getattr(hyper, name) for name in names]
         updates, self.state = programs.run(key, function, params, grads, self.state, values, step, factor)
         return updates
+
+    def evaluated(self, params: Tensor, device: str) -> Tensor:
+        """The parameters [trials, P] that these rows are evaluated with; those that are trained stay as they are."""
+        evaluated = self.optimizer.evaluated
+        if evaluated is None:
+            return params
+        hyper = self.hyper(device)
+        names, values = _present(hyper)
+
+        def one(row: Tensor, state: Any, values: list[Tensor]) -> Tensor:
+            return self.row(evaluated(self.tree(row), state, _full(hyper, names, values), self.options))
+
+        return vmap(one)(params, self.state, values)
+
+
+def _present(hyper: Any) -> tuple[list[str], list[Tensor]]:
+    """Names and values of the hyperparameters that are not absent: ``vmap`` takes no None."""
+    names = [name for name, value in zip(hyper._fields, hyper, strict=True) if value is not None]
+    return names, [getattr(hyper, name) for name in names]
+
+
+def _full(hyper: Any, names: list[str], values: list[Tensor]) -> Any:
+    """A record like ``hyper`` with these values, and None for the absent."""
+    return type(hyper)(**{**dict.fromkeys(hyper._fields), **dict(zip(names, values, strict=True))})
 
 
 class VectorizedTrials:
@@ -189,22 +212,25 @@ class VectorizedTrials:
         """See ``Trials``."""
         data = self._data[split]
         self._model.eval()
+        flat = self._flat
+        if any(group.optimizer.evaluated for group in self._groups):
+            flat = torch.cat([group.evaluated(flat[group.rows], self.training.device) for group in self._groups])
         outputs = [
-            self._predict(tuple(tensor[start : start + EVALUATION_CHUNK] for tensor in data))
+            self._predict(flat, tuple(tensor[start : start + EVALUATION_CHUNK] for tensor in data))
             for start in range(0, len(data[0]), EVALUATION_CHUNK)
         ]
         output = torch.cat(outputs, dim=1) if len(outputs) > 1 else outputs[0]
         metric = self._score("metric", self.workload.scored_by.of, output, data[-1])
         return Evaluation(metric, self._score("loss", self.workload.loss, output, data[-1]))
 
-    def _predict(self, batch: Batch) -> Tensor:
-        """Outputs of every trial for one batch, [trials, n, ...]."""
+    def _predict(self, flat: Tensor, batch: Batch) -> Tensor:
+        """Outputs of every trial for one batch, [trials, n, ...], with parameters ``flat`` [trials, P]."""
 
         def one(row: Tensor, *batch: Tensor) -> Tensor:
             return self.workload.output(self._call(self._layout.tree(row)), batch)
 
-        key = ("outputs", self._flat.shape, self._flat.dtype, *(tensor.shape for tensor in batch))
-        return self._programs.run(key, vmap(one, in_dims=(0, *(None for _ in batch))), self._flat, *batch)
+        key = ("outputs", flat.shape, flat.dtype, *(tensor.shape for tensor in batch))
+        return self._programs.run(key, vmap(one, in_dims=(0, *(None for _ in batch))), flat, *batch)
 
     def _score(self, what: str, function: Callable[..., Tensor], output: Tensor, target: Tensor) -> list[float]:
         """A score of every trial; one by one where the function cannot be traced (it looks at values)."""
