@@ -25,7 +25,6 @@ def describe(state: dict[str, Any], progress: Progress) -> dict[str, Any]:
     import torch
 
     state["done"] += 1
-    time.sleep(0.05)  # long enough for the other lane to take a task too
     tiny = torch.tensor([1e-30], dtype=torch.float32)
     return {
         "pid": os.getpid(),
@@ -39,6 +38,20 @@ def describe(state: dict[str, Any], progress: Progress) -> dict[str, Any]:
 def square(state: dict[str, Any], progress: Progress, number: int, seconds: float = 0.0) -> int:
     time.sleep(seconds)
     return number * number
+
+
+def wait_for(state: dict[str, Any], progress: Progress, marker: str) -> str:
+    """Wait until another task has made the file."""
+    limit = time.monotonic() + 30
+    while not Path(marker).exists():
+        if time.monotonic() > limit:
+            raise TimeoutError(marker)
+        time.sleep(0.01)
+    return "seen"
+
+
+def make(state: dict[str, Any], progress: Progress, marker: str) -> None:
+    Path(marker).touch()
 
 
 def report(state: dict[str, Any], progress: Progress, steps: list[int], seconds: float) -> int:
