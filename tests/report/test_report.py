@@ -145,7 +145,7 @@ def test_a_tie_and_the_words_for_it() -> None:
     assert summary["recommendation"]["sentence"].startswith("No detectable difference: b scored best on w")
     assert any("this is a first look" in warning for warning in summary["warnings"])
     text = terminal.as_text(terminal.render(summary))
-    assert "no detectable difference (about" in text
+    assert "no detectable difference  about" in text
     assert "b0()" in text
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from gradrace.errors import WorkloadError
-from gradrace.optimizers import Optimizer
+from gradrace.optimizers import AnyOptimizer, Optimizer
 from gradrace.randomness import Stream, seed_of
 from gradrace.workloads import Workload
 
@@ -22,7 +22,7 @@ Schedule = Literal["constant", "cosine", "linear"]
 class TrialSetup:
     """One trial: its optimizer, every hyperparameter's value, structural options and stream of randomness."""
 
-    optimizer: Optimizer
+    optimizer: AnyOptimizer
     hyper: Mapping[str, float]
     options: Mapping[str, bool]
     stream: Stream
@@ -69,6 +69,17 @@ class Trials(Protocol):
     def keep(self, rows: Sequence[int]) -> None:
         """Go on with these rows alone."""
         ...
+
+
+def rule_of(setup: TrialSetup) -> Optimizer:
+    """The update rule of a trial.
+
+    Raises:
+        WorkloadError: its optimizer is none, and can only be stepped itself.
+    """
+    if not isinstance(setup.optimizer, Optimizer):
+        raise WorkloadError(f"{setup.optimizer.name} is no update rule, so only the loop engine can train with it.")
+    return setup.optimizer
 
 
 def multiplier(schedule: Schedule, step: int, steps: int) -> float:

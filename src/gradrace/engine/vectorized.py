@@ -17,7 +17,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._pytree import tree_map
 
 from gradrace.engine.batches import Batches, on_device
-from gradrace.engine.trial import Evaluation, Training, TrialSetup, fresh_model, multiplier
+from gradrace.engine.trial import Evaluation, Training, TrialSetup, fresh_model, multiplier, rule_of
 from gradrace.randomness import seed_of
 from gradrace.workloads import Batch, Workload
 
@@ -67,7 +67,7 @@ class _Group:
     """Neighbouring rows of a block that one optimizer updates, with their state."""
 
     def __init__(self, setups: Sequence[TrialSetup], start: int, layout: Layout) -> None:
-        self.optimizer, self.options, self.layout = setups[0].optimizer, dict(setups[0].options), layout
+        self.optimizer, self.options, self.layout = rule_of(setups[0]), dict(setups[0].options), layout
         self.setups, self.start, self.state = list(setups), start, None
 
     @property

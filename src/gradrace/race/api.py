@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from platformdirs import user_data_path
 
 from gradrace._version import __version__
 from gradrace.errors import SpecError, StoreError
-from gradrace.optimizers import Optimizer
+from gradrace.optimizers import AnyOptimizer
 from gradrace.race.orchestrator import Entry, Silent, Watch, lane_count, run
 from gradrace.race.result import RaceResult
 from gradrace.race.spec import DEFAULT_CONTENDERS, Contender, RaceSpec, find_task, make_contenders, make_spec, race_id
@@ -23,7 +23,7 @@ from gradrace.workloads import Workload
 
 def race(
     workload: str | Path | Workload = "digits",
-    optimizers: Sequence[str | Optimizer | Contender] = DEFAULT_CONTENDERS,
+    optimizers: Sequence[str | Path | AnyOptimizer | Callable[..., Any] | Contender] = DEFAULT_CONTENDERS,
     *,
     budget: str = "standard",
     studies: int | None = None,
@@ -48,7 +48,8 @@ def race(
 
     Args:
         workload: the name of a built-in one, a ``.py`` file that defines ``workload``, or a ``Workload``.
-        optimizers: names, ``Optimizer`` objects or ``Contender`` objects.
+        optimizers: ``Contender`` objects, or whatever a contender's optimizer may be: names, ``Optimizer`` objects,
+            ``torch.optim.Optimizer`` classes and functions that make one, dotted names, ``.py`` files.
         budget: ``"quick"``, ``"standard"`` or ``"thorough"``: a preset of the four numbers that follow.
         studies: independent tunings of each contender, K; at least 3 for a verdict.
         trials: trials in each study, N.
@@ -145,7 +146,10 @@ def entry_of(record: RaceRecord) -> Entry:
             "does not hold. Run the same script again: it goes on where the race stopped."
         )
     task = find_task(reference["path"] if reference["kind"] == "file" else reference["name"])
-    contenders = tuple(Contender.from_description(values) for values in record.spec["contenders"])
+    sources = {label: known["source"] for label, known in record.plan["contenders"].items()}
+    contenders = tuple(
+        Contender.from_description(values, sources[values["label"]]) for values in record.spec["contenders"]
+    )
     spec = RaceSpec(**record.spec["race"])
     if race_id(spec, contenders, task) != record.id:
         raise SpecError(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +20,7 @@ from gradrace._discovery import load_file
 from gradrace._version import __version__
 from gradrace.engine.trial import Schedule
 from gradrace.errors import SpecError, WorkloadError
-from gradrace.optimizers import Optimizer, optimizer
+from gradrace.optimizers import AnyOptimizer, Optimizer, TorchOptimizer, find, optimizers
 from gradrace.race.rungs import check_halving
 from gradrace.space import Dimension, space_from_dict
 from gradrace.workloads import Workload, workload
@@ -50,7 +51,8 @@ class Contender:
     """An optimizer entered in a race.
 
     Args:
-        optimizer: its name, or an ``Optimizer``.
+        optimizer: its name, an ``Optimizer``, or any other one: a ``torch.optim.Optimizer`` class, a function of
+            parameters and hyperparameters that makes one, the dotted name of either, or a ``.py`` file.
         label: what it is called in this race; its name by default. Labels tell variants apart and must differ.
         space: search spaces that replace or add to its own, by hyperparameter.
         hyper: hyperparameters held at a value; they are not tuned.
@@ -62,7 +64,7 @@ class Contender:
         SpecError: an unknown optimizer, hyperparameter or option, or a value that is not allowed.
     """
 
-    optimizer: str | Optimizer
+    optimizer: str | Path | AnyOptimizer | Callable[..., Any]
     label: str = ""
     space: Mapping[str, Dimension] = field(default_factory=dict)
     hyper: Mapping[str, float] = field(default_factory=dict)
@@ -70,11 +72,7 @@ class Contender:
     scramble: int = 0
 
     def __post_init__(self) -> None:
-        found = optimizer(self.optimizer) if isinstance(self.optimizer, str) else self.optimizer
-        if not isinstance(found, Optimizer):
-            raise SpecError(
-                f"A contender's optimizer is a name or a gradrace Optimizer, but is {type(self.optimizer).__name__}."
-            )
+        found = find(self.optimizer, [*self.space, *self.hyper])
         object.__setattr__(self, "optimizer", found)
         object.__setattr__(self, "label", self.label or found.name)
         if not self.label.isprintable() or self.label != self.label.strip() or len(self.label) > MOST_LABEL:
@@ -83,7 +81,7 @@ class Contender:
                 "space at its ends."
             )
         for name in self.space:
-            if name not in found.hyperparameters:
+            if not found.accepts(name):
                 raise SpecError(
                     f"Contender '{self.label}' has a search space for '{name}', which {found.name} does not have. "
                     f"It has: {', '.join(found.hyperparameters)}."
@@ -93,9 +91,9 @@ class Contender:
         object.__setattr__(self, "options", found.with_options(self.options, {**tuned, **self.hyper}))
 
     @property
-    def rule(self) -> Optimizer:
+    def rule(self) -> AnyOptimizer:
         """The optimizer object."""
-        assert isinstance(self.optimizer, Optimizer)
+        assert isinstance(self.optimizer, AnyOptimizer)
         return self.optimizer
 
     def dimensions(self, trials: int) -> dict[str, Dimension]:
@@ -115,11 +113,29 @@ class Contender:
         """Every hyperparameter: defaults, then what is held, then what was tuned."""
         return self.rule.configure({**self.hyper, **tuned})
 
+    def typical_configuration(self) -> dict[str, float]:
+        """Values to try a workload with: the defaults, and the middle of its space where there is no default."""
+        spaces = {**self.rule.space, **self.space}
+        middle = {name: space.value(0.5) for name, space in spaces.items() if name not in self.rule.hyperparameters}
+        return self.full_configuration({name: value for name, value in middle.items() if name not in self.hyper})
+
     @classmethod
-    def from_description(cls, values: Mapping[str, Any]) -> Contender:
-        """The contender that ``describe`` described, if its optimizer is one that is known by name."""
+    def from_description(cls, values: Mapping[str, Any], source: Mapping[str, str] | None) -> Contender:
+        """The contender that ``describe`` described; ``source`` is where another than our own optimizers is found.
+
+        Raises:
+            SpecError: it was given as a Python object, which a store does not hold.
+        """
+        name = values["optimizer"]
+        if source is not None:
+            if source["kind"] == "object":
+                raise SpecError(
+                    f"Contender '{values['label']}' was entered from Python with its own {name}, which the store does "
+                    "not hold. Run the same script again: it goes on where the race stopped."
+                )
+            name = source["path"] if source["kind"] == "file" else f"{source['module']}:{source['name']}"
         space = {name: space_from_dict(known) for name, known in values["space"].items()}
-        return cls(values["optimizer"], values["label"], space, values["hyper"], values["options"], values["scramble"])
+        return cls(name, values["label"], space, values["hyper"], values["options"], values["scramble"])
 
     def describe(self) -> dict[str, Any]:
         """The contender as JSON types; two contenders with equal descriptions train alike."""
@@ -208,8 +224,8 @@ def _sentence(problem: Any) -> str:
     return f"{name} must be {allowed}, but is {given!r}."
 
 
-def make_contenders(given: Sequence[str | Optimizer | Contender]) -> tuple[Contender, ...]:
-    """Contenders from names, optimizers and contenders.
+def make_contenders(given: Sequence[Any]) -> tuple[Contender, ...]:
+    """Contenders from contenders, or whatever a contender's optimizer may be.
 
     Raises:
         SpecError: none at all, or one label twice.
@@ -250,7 +266,6 @@ def find_task(given: str | Path | Workload) -> Task:
         if not path.is_file():
             raise SpecError(f"There is no workload file '{path}'.")
         module = load_file(path.resolve())
-        cloudpickle.register_pickle_by_value(module)
         found = getattr(module, "workload", None)
         if not isinstance(found, Workload):
             raise WorkloadError(f"The file {path} must define workload = Workload(...), but has no such name.")
@@ -275,15 +290,13 @@ def describe(spec: RaceSpec, contenders: Sequence[Contender], task: Task) -> dic
     }
 
 
-def _rule_fingerprint(rule: Optimizer) -> str:
-    known = _is_built_in(rule)
-    return __version__ if known else _fingerprint(rule)
-
-
-def _is_built_in(rule: Optimizer) -> bool:
-    from gradrace.optimizers import optimizers
-
-    return optimizers().get(rule.name) is rule
+def _rule_fingerprint(rule: AnyOptimizer) -> str:
+    if isinstance(rule, TorchOptimizer):
+        try:
+            return _digest(inspect.getsource(rule.make).encode())
+        except (OSError, TypeError):  # built where there is no file: at a prompt, or from a C extension
+            return _digest(cloudpickle.dumps(rule.make))
+    return __version__ if optimizers().get(rule.name) is rule else _fingerprint(rule)
 
 
 class _Canonical(cloudpickle.Pickler):

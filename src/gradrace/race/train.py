@@ -50,16 +50,16 @@ def prepare(state: dict[str, Any], progress: Progress, grounds: Grounds) -> None
     state["engines"] = {name: engine(grounds.workload) for name, engine in ENGINES.items()}
 
 
-def train_block(state: dict[str, Any], progress: Progress, block: Block, engine: str) -> list[Outcome]:
+def train_block(state: dict[str, Any], progress: Progress, block: Block) -> list[Outcome]:
     """Train a block to its end. An error of the user's code costs the trials that it happens in, not the race."""
     grounds: Grounds = state["grounds"]
     start = time.perf_counter()
     try:
-        outcomes = _Run(grounds, block, state["engines"][engine], progress).outcomes()
+        outcomes = _Run(grounds, block, state["engines"][block.engine], progress).outcomes()
     except torch.OutOfMemoryError:
         raise
     except Exception:
-        if engine == "loop":
+        if block.engine == "loop":
             raise
         # One trial's error ends a vectorized block. One by one, only the trials that raise are lost, and named.
         outcomes = _Run(grounds, block, state["engines"]["loop"], progress).outcomes()

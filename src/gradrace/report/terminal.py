@@ -89,19 +89,18 @@ def _ties(row: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
 
 
 def _pairs(summary: Mapping[str, Any]) -> Table:
-    table = _table("pair", "difference", "interval", "p adjusted", "decision")
+    table = _table("pair", "difference", "interval", "p adjusted", "decision", "studies to decide")
     for pair in summary["pairs"]:
         decision: str = pair["decision"]
         for side in ("a", "b"):
             decision = decision.replace(f"{side} better", f"{pair[side]} better")
-        if pair["studies_to_decide"]:
-            decision += f" (about {pair['studies_to_decide']} studies would decide)"
         table.add_row(
             Text(f"{pair['a']} - {pair['b']}"),
             number(pair["difference"]),
             interval(pair["interval"]),
             number(pair["p_adjusted"]),
             Text(decision, style="" if pair["decision"].startswith("no ") else "bold"),
+            f"about {pair['studies_to_decide']}" if pair["studies_to_decide"] else "",
         )
     return table
 
