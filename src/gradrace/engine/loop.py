@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from gradrace._discovery import users_lines
 from gradrace.engine.batches import Batches, on_device
-from gradrace.engine.trial import Evaluation, Training, TrialSetup, fresh_model, multiplier, rule_of
+from gradrace.engine.trial import Evaluation, Training, TrialSetup, clipping, fresh_model, multiplier, rule_of
 from gradrace.optimizers import TorchOptimizer
 from gradrace.randomness import seed_of
 from gradrace.workloads import Workload
@@ -35,10 +35,15 @@ class _Rule:
 
     def advance(self, loss_of: Callable[[], Tensor], step: int) -> tuple[Tensor, int]:
         """One step; the loss before it, and how many gradients it took."""
-        loss = loss_of()
+        loss, around = loss_of(), self.setup.surroundings
         grads = torch.autograd.grad(loss, list(self.params.values()))
+        if around.clip_norm:
+            length = torch.stack([grad.norm() for grad in grads]).norm()
+            grads = [grad * clipping(length, around.clip_norm) for grad in grads]
         hyper = self.hyper()
-        hyper = hyper._replace(lr=hyper.lr * multiplier(self.training.schedule, step, self.training.steps))
+        factor = multiplier(self.training.schedule, step, self.training.steps, around.warmup)
+        hyper = hyper._replace(lr=hyper.lr * factor)
+        decay(self.params, float(hyper.lr), self.setup, self.training)
         updates, self.state = self.rule.rule.update(
             dict(zip(self.params, grads, strict=True)),
             self.state,
@@ -57,15 +62,17 @@ class _Rule:
         evaluated = self.rule.evaluated
         trained = {name: param.clone() for name, param in self.detached().items()} if evaluated else {}
         if evaluated:
-            self.put(evaluated(trained, self.state, self.hyper(), self.setup.options))
+            put(self.params, evaluated(trained, self.state, self.hyper(), self.setup.options))
         try:
             yield
         finally:
-            self.put(trained)
+            put(self.params, trained)
 
-    def put(self, values: dict[str, Tensor]) -> None:
-        for name, value in values.items():
-            self.params[name].detach().copy_(value)
+
+def put(params: dict[str, nn.Parameter], values: dict[str, Tensor]) -> None:
+    """Write values into parameters."""
+    for name, value in values.items():
+        params[name].detach().copy_(value)
 
 
 def needs_closure(optimizer: torch.optim.Optimizer) -> bool:
@@ -79,7 +86,7 @@ class _Object:
 
     def __init__(self, setup: TrialSetup, params: dict[str, nn.Parameter], training: Training) -> None:
         assert isinstance(setup.optimizer, TorchOptimizer)
-        self.training = training
+        self.setup, self.params, self.training = setup, params, training
         self.optimizer = setup.optimizer.build(list(params.values()), setup.hyper)
         self.tell("train")
         self.rates = [group["lr"] for group in self.optimizer.param_groups if "lr" in group]
@@ -87,9 +94,11 @@ class _Object:
 
     def advance(self, loss_of: Callable[[], Tensor], step: int) -> tuple[Tensor, int]:
         """One step; the loss before it, and how many gradients it took. Some optimizers ask for several."""
-        factor = multiplier(self.training.schedule, step, self.training.steps)
+        around = self.setup.surroundings
+        factor = multiplier(self.training.schedule, step, self.training.steps, around.warmup)
         for group, rate in zip((g for g in self.optimizer.param_groups if "lr" in g), self.rates, strict=True):
             group["lr"] = rate * factor
+        rate = factor * (self.rates or [0.0])[0]
         losses: list[Tensor] = []
 
         def closure() -> Any:
@@ -97,13 +106,17 @@ class _Object:
             with torch.enable_grad():
                 loss = loss_of()
                 loss.backward()
+            if around.clip_norm:
+                torch.nn.utils.clip_grad_norm_(self.params.values(), around.clip_norm)
             losses.append(loss.detach())
             return loss
 
         if self.needs_closure:
+            decay(self.params, rate, self.setup, self.training)
             self.optimizer.step(closure)
         else:
             closure()
+            decay(self.params, rate, self.setup, self.training)
             self.optimizer.step()
         return losses[0], len(losses)
 
@@ -122,6 +135,15 @@ class _Object:
             told()
 
 
+@torch.no_grad()
+def decay(params: dict[str, nn.Parameter], lr: float, setup: TrialSetup, training: Training) -> None:
+    """Decoupled weight decay, before the step."""
+    share = lr * setup.surroundings.decoupled_weight_decay
+    for param in params.values():
+        if share and (param.dim() > 1 or training.decay_biases):
+            param.mul_(1 - share)
+
+
 class _Trial:
     """One trial under way."""
 
@@ -130,7 +152,8 @@ class _Trial:
         self.model = fresh_model(workload, setup.stream, training)
         params = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         kind = _Object if isinstance(setup.optimizer, TorchOptimizer) else _Rule
-        self.steps = kind(setup, params, training)
+        self.params, self.steps = params, kind(setup, params, training)
+        self.averages: dict[str, Tensor] = {}
         self.batches = Batches(workload, setup.stream, training)
         self.step = 0
         self.diverged_at: int | None = None
@@ -146,6 +169,7 @@ class _Trial:
             torch.manual_seed(seed_of(*self.setup.stream, "masks", step))
             loss, gradients = self.steps.advance(partial(self.workload.loss_of, self.model, batch), step)
             losses.append(loss.item())
+            self.average()
             if self.diverged_at is None and not torch.isfinite(loss):
                 self.diverged_at = step
             self.step += gradients
@@ -154,10 +178,28 @@ class _Trial:
     @torch.no_grad()
     def evaluate(self, data: tuple[Tensor, ...]) -> tuple[float, float]:
         self.model.eval()
-        with self.steps.evaluated():
+        with self.averaged() if self.averages else self.steps.evaluated():
             output = self.workload.output(self.model, data)
         metric = self.workload.scored_by.of(output, data[-1])
         return float(metric), float(self.workload.loss(output, data[-1]))
+
+    @torch.no_grad()
+    def average(self) -> None:
+        """Move the averages of the weights on, if the trial keeps any."""
+        share = self.setup.surroundings.ema
+        for name, param in self.params.items() if share else ():
+            old = self.averages.get(name, param)
+            self.averages[name] = share * old + (1 - share) * param
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The model with the averages of its weights."""
+        trained = {name: param.detach().clone() for name, param in self.params.items()}
+        put(self.params, self.averages)
+        try:
+            yield
+        finally:
+            put(self.params, trained)
 
 
 class LoopTrials:

@@ -31,6 +31,11 @@ def race(
     seeds: int | None = None,
     steps: int | None = None,
     schedule: str = "constant",
+    warmup: float = 0.0,
+    clip_norm: float = 0.0,
+    decoupled_weight_decay: float = 0.0,
+    decay_biases: bool = False,
+    ema: float = 0.0,
     halving: bool = True,
     batch_size: int | None = None,
     engine: str = "auto",
@@ -56,6 +61,11 @@ def race(
         seeds: fresh seeds on which each study's choice is confirmed, S.
         steps: training steps of a trial.
         schedule: of the learning rate: ``"constant"``, ``"cosine"`` or ``"linear"``.
+        warmup: share of the steps over which the learning rate first rises, in a straight line.
+        clip_norm: greatest length of a gradient; longer ones are scaled down. 0 for no clipping.
+        decoupled_weight_decay: before each step weights shrink by this share of the learning rate. 0 for none.
+        decay_biases: let that act on biases and the scales of norms as well.
+        ema: evaluate with an exponential average of the weights that keeps this share at each step. 0 for none.
         halving: drop half of a study's trials at a quarter and at half of the steps.
         batch_size: examples in a batch; the workload's own by default.
         engine: ``"auto"`` measures which is faster, ``"vectorized"`` or ``"loop"`` insist.
@@ -82,6 +92,11 @@ def race(
         steps=steps,
         batch_size=batch_size,
         schedule=schedule,
+        warmup=warmup,
+        clip_norm=clip_norm,
+        decoupled_weight_decay=decoupled_weight_decay,
+        decay_biases=decay_biases,
+        ema=ema,
         halving=halving,
         engine=engine,
         currency=currency,

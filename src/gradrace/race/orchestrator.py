@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -220,6 +220,7 @@ class _Race:
             contender = contenders[choice.contender]
             full = contender.full_configuration(choice.configuration)
             line = contender.rule.code(full, contender.options)
+            line += around_in_words(contender.surroundings(choice.configuration, self.entry.spec), self.entry.spec)
             lines.append({**asdict(choice), "configuration": dict(choice.configuration), "code": line})
         edges = [{**asdict(edge), "space": edge.space.to_dict()} for edge in extensions]
         self.store.write_note(self.entry.id, "choices", {"choices": lines, "extensions": edges, "left": list(left)})
@@ -232,6 +233,19 @@ class _Race:
             return _one(self.workers, probe.measure_costs)
         except GradraceError as error:
             return {"error": str(error)}
+
+
+def around_in_words(values: Mapping[str, float], spec: RaceSpec) -> str:
+    """A comment for the line to paste that names what else the training loop needs, or nothing."""
+    words = {
+        "warmup": "warm-up over {:.3g} of the steps",
+        "clip_norm": "gradients clipped to norm {:.3g}",
+        "decoupled_weight_decay": "decoupled weight decay {:.3g}",
+        "ema": "weights averaged with decay {:.5g}",
+    }
+    parts = [words[name].format(value) for name, value in values.items() if value]
+    parts += [f"{spec.schedule} schedule"] if spec.schedule != "constant" else []
+    return f"  # with {', '.join(parts)}" if parts else ""
 
 
 def _stored(entry: Entry, plan: Plan) -> dict[str, Any]:

@@ -20,13 +20,22 @@ from gradrace._discovery import load_file
 from gradrace._version import __version__
 from gradrace.engine.trial import Schedule
 from gradrace.errors import SpecError, WorkloadError
-from gradrace.optimizers import AnyOptimizer, Optimizer, TorchOptimizer, find, optimizers
+from gradrace.optimizers import AnyOptimizer, Hyperparameter, Optimizer, TorchOptimizer, find, optimizers
 from gradrace.race.rungs import check_halving
 from gradrace.space import Dimension, space_from_dict
 from gradrace.workloads import Workload, workload
 
 DEFAULT_CONTENDERS = ("sgd", "momentum", "adagrad", "rmsprop", "adam")
 MOST_LABEL = 60
+
+
+SURROUNDINGS = {
+    "warmup": Hyperparameter(0.0, "share of the steps over which the learning rate rises to its value", high=1.0),
+    "clip_norm": Hyperparameter(0.0, "greatest length of a gradient; 0 for none"),
+    "decoupled_weight_decay": Hyperparameter(0.0, "share of lr by which weights shrink at each step"),
+    "ema": Hyperparameter(0.0, "share of the average of weights that is kept; 0 for none", high=1.0),
+}
+"""What is around a rule and may be the same for all contenders, held for one, or tuned with it."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +63,9 @@ class Contender:
         optimizer: its name, an ``Optimizer``, or any other one: a ``torch.optim.Optimizer`` class, a function of
             parameters and hyperparameters that makes one, the dotted name of either, or a ``.py`` file.
         label: what it is called in this race; its name by default. Labels tell variants apart and must differ.
-        space: search spaces that replace or add to its own, by hyperparameter.
-        hyper: hyperparameters held at a value; they are not tuned.
+        space: search spaces that replace or add to its own, by hyperparameter; also of what is around the rule:
+            ``warmup``, ``clip_norm``, ``decoupled_weight_decay``, ``ema``.
+        hyper: hyperparameters, and what is around the rule, held at a value; they are not tuned.
         options: structural options, such as ``{"nesterov": True}``.
         scramble: contenders with the same number meet the same quasi-random points (they are paired); another number
             draws other points, which is how one optimizer is raced against itself.
@@ -81,12 +91,15 @@ class Contender:
                 "space at its ends."
             )
         for name in self.space:
-            if not found.accepts(name):
+            if name not in SURROUNDINGS and not found.accepts(name):
                 raise SpecError(
                     f"Contender '{self.label}' has a search space for '{name}', which {found.name} does not have. "
                     f"It has: {', '.join(found.hyperparameters)}."
                 )
-        found.configure(self.hyper)
+        held = {name: value for name, value in self.hyper.items() if name in SURROUNDINGS}
+        for name, value in held.items():
+            SURROUNDINGS[name].check(name, value)
+        found.configure({name: value for name, value in self.hyper.items() if name not in held})
         tuned = {name: 1.0 for name in self.dimensions(0) if name not in found.space}
         object.__setattr__(self, "options", found.with_options(self.options, {**tuned, **self.hyper}))
 
@@ -111,7 +124,13 @@ class Contender:
 
     def full_configuration(self, tuned: Mapping[str, float]) -> dict[str, float]:
         """Every hyperparameter: defaults, then what is held, then what was tuned."""
-        return self.rule.configure({**self.hyper, **tuned})
+        values = {**self.hyper, **tuned}
+        return self.rule.configure({name: value for name, value in values.items() if name not in SURROUNDINGS})
+
+    def surroundings(self, tuned: Mapping[str, float], spec: RaceSpec) -> dict[str, float]:
+        """What is around the rule: the race's own, then what is held for this contender, then what was tuned."""
+        values = {**{name: getattr(spec, name) for name in SURROUNDINGS}, **self.hyper, **tuned}
+        return {name: values[name] for name in SURROUNDINGS}
 
     def typical_configuration(self) -> dict[str, float]:
         """Values to try a workload with: the defaults, and the middle of its space where there is no default."""
@@ -160,6 +179,11 @@ class RaceSpec(BaseModel):
     steps: int = Field(ge=1, le=100_000_000)
     batch_size: int = Field(ge=1)
     schedule: Schedule = "constant"
+    warmup: float = Field(default=0.0, ge=0, lt=1)
+    clip_norm: float = Field(default=0.0, ge=0)
+    decoupled_weight_decay: float = Field(default=0.0, ge=0)
+    decay_biases: bool = False
+    ema: float = Field(default=0.0, ge=0, lt=1)
     halving: bool = True
     engine: Literal["auto", "vectorized", "loop"] = "auto"
     device: Literal["cpu", "cuda"] = "cpu"

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from gradrace.engine.loop import Loop
-from gradrace.engine.trial import Evaluation, Training, Trials, TrialSetup
+from gradrace.engine.trial import Evaluation, Surroundings, Training, Trials, TrialSetup
 from gradrace.engine.vectorized import Vectorized
 from gradrace.outcomes import Curve, Outcome, Stage, Status
 from gradrace.race.plan import Block, PlannedTrial
@@ -37,11 +37,13 @@ class Grounds:
         contender = self.contenders[trial.contender]
         hyper = contender.full_configuration(trial.configuration)
         stream = (self.spec.seed, trial.study, trial.seed)
-        return TrialSetup(contender.rule, hyper, contender.options, stream)
+        around = Surroundings(**contender.surroundings(trial.configuration, self.spec))
+        return TrialSetup(contender.rule, hyper, contender.options, stream, around)
 
     def training(self, steps: int) -> Training:
         """Conditions that all trials of a block share."""
-        return Training(steps, self.spec.batch_size, self.spec.schedule, self.spec.device)
+        spec = self.spec
+        return Training(steps, spec.batch_size, spec.schedule, spec.decay_biases, spec.device)
 
 
 def prepare(state: dict[str, Any], progress: Progress, grounds: Grounds) -> None:

@@ -112,6 +112,7 @@ def _how(summary: Mapping[str, Any]) -> list[str]:
     return [
         f"{len(plan['contenders'])} contenders, each with {plan['studies']} studies of {plan['trials']} trials of "
         f"{plan['steps']} steps ({halving}); equal budgets in {currency}.",
+        *_around(plan),
         f"Each study's choice was trained again on {plan['seeds']} fresh seeds and scored on the test split.",
         f"{cost['trials']} trials, {cost['trial_steps']:,} trial-steps"
         + (f", {cost['seconds']:.1f} s" if cost["seconds"] is not None else "")
@@ -120,6 +121,13 @@ def _how(summary: Mapping[str, Any]) -> list[str]:
         f"the optimizer on its own model of {plan['parameters']:,} parameters. state: memory per parameter.",
         f"Race {summary['race']['id']}, seed {plan['seed']}, gradrace {summary['gradrace']}, torch {machine['torch']}.",
     ]
+
+
+def _around(plan: Mapping[str, Any]) -> list[str]:
+    """What the race puts around every rule, if anything."""
+    names = ("warmup", "clip_norm", "decoupled_weight_decay", "ema")
+    parts = [f"{plan['schedule']} schedule", *(f"{name} {plan[name]:g}" for name in names if plan[name])]
+    return [f"Around every rule: {', '.join(parts)}."] if len(parts) > 1 or plan["schedule"] != "constant" else []
 
 
 def _configuration(values: Mapping[str, float] | None) -> str:
