@@ -56,7 +56,10 @@ class PerTensor:
 
 @dataclass(frozen=True)
 class Card:
-    """What a person should know of an optimizer. Plain sentences; formula in plain text, one line each."""
+    """What a person should know of an optimizer. Plain sentences; formula in plain text, one line each.
+
+    ``differences`` says where the rule departs from its paper or from the reference implementation.
+    """
 
     title: str
     idea: str
@@ -65,6 +68,7 @@ class Card:
     paper: str
     link: str
     relatives: Mapping[str, str] = field(default_factory=dict)
+    differences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -122,17 +126,24 @@ class Optimizer:
         card: what a person should know.
         torch_class: dotted name of the class to paste: the same method in PyTorch, or ``gradrace.optim``'s own.
         arguments: that class's keyword arguments: for each the hyperparameter or option that it is, or a tuple of
-            hyperparameters (``"betas": ("beta1", "beta2")``).
+            hyperparameters (``"betas": ("beta1", "beta2")``), in which None stands for None.
         options: structural choices (Python constants) and their defaults.
         implied: options that are on exactly when a hyperparameter is not 0, such as a velocity when momentum is.
         oracle_class: dotted name of the implementation that tests compare with, if not ``torch_class``.
         oracle_arguments: from all hyperparameters and options to its arguments, if not ``arguments``.
-        evaluated: for rules whose weights to use are not the weights they train (averages): from parameters, state and
-            hyperparameters to the parameters that a model is evaluated with.
+        evaluated: for rules whose weights to use are not the weights they train (averages): from parameters, state,
+            hyperparameters (without a schedule's factor) and options to the parameters that a model is evaluated with.
+        class_name: what ``gradrace.optim`` calls the drop-in class; the name with a capital letter if empty.
         special_cases: optimizers that are this one with some constants set; tuned, it should not lose to them.
         gradient_evaluations: how many gradients one step takes; a rule that takes two pays two.
         elementwise: whether each number of a parameter is updated from that number's own history alone, so that the
             engine may hand the rule all parameters of a trial as one vector.
+        torch_state: what ``torch_class`` calls the fields of the state where the method is the same, so that states can
+            be exchanged with it.
+        starting_values: fields of the state that in ``torch_class`` start at a hyperparameter's value, which the rule
+            instead adds in every update; the drop-in class starts them there and passes None for the hyperparameter.
+        sparse: whether, without weight decay, a gradient of 0 changes nothing, so that a sparse gradient can be applied
+            to the rows it has.
         cases, bad_inputs: what its tests try.
     """
 
@@ -143,15 +154,19 @@ class Optimizer:
     space: Mapping[str, Dimension]
     card: Card
     torch_class: str
-    arguments: Mapping[str, str | tuple[str, ...]]
+    arguments: Mapping[str, str | tuple[str | None, ...]]
     options: Mapping[str, bool] = field(default_factory=dict)
     implied: Mapping[str, str] = field(default_factory=dict)
     oracle_class: str = ""
     oracle_arguments: Callable[[Mapping[str, float], Mapping[str, bool]], dict[str, Any]] | None = None
-    evaluated: Callable[[Tree, Any, Any], Tree] | None = None
+    evaluated: Callable[[Tree, Any, Any, Mapping[str, bool]], Tree] | None = None
+    class_name: str = ""
     special_cases: tuple[str, ...] = ()
     gradient_evaluations: int = 1
     elementwise: bool = True
+    torch_state: Mapping[str, str] = field(default_factory=dict)
+    starting_values: Mapping[str, str] = field(default_factory=dict)
+    sparse: bool = False
     cases: tuple[Case, ...] = (Case(),)
     bad_inputs: tuple[BadInput, ...] = ()
 
@@ -211,14 +226,15 @@ class Optimizer:
 
     def torch_arguments(self, hyper: Mapping[str, float], options: Mapping[str, bool]) -> dict[str, Any]:
         """Hyperparameters and options as the keyword arguments of ``torch_class``."""
-        values: dict[str, Any] = {**hyper, **options}
+        values: dict[str | None, Any] = {**hyper, **options, None: None}
         return {
             argument: tuple(values[part] for part in name) if isinstance(name, tuple) else values[name]
             for argument, name in self.arguments.items()
         }
 
     def _named_in_arguments(self) -> list[str]:
-        return [part for name in self.arguments.values() for part in (name if isinstance(name, tuple) else (name,))]
+        named = (name if isinstance(name, tuple) else (name,) for name in self.arguments.values())
+        return [part for parts in named for part in parts if part is not None]
 
     def oracle(self, params: list[Tensor], hyper: Mapping[str, float], options: Mapping[str, bool], **more: Any) -> Any:
         """The implementation that tests compare with, on ``params``."""
@@ -226,8 +242,11 @@ class Optimizer:
         return _resolve(self.oracle_class or self.torch_class)(params, **arguments(hyper, options), **more)
 
     def code(self, hyper: Mapping[str, float], options: Mapping[str, bool] | None = None) -> str:
-        """The line of PyTorch to paste; arguments at PyTorch's own defaults other than lr are left out."""
-        defaults = _signature_defaults(self.torch_class)
+        """The line of PyTorch to paste; arguments at their class's own defaults other than lr are left out."""
+        if self.torch_class.startswith("gradrace.optim."):
+            defaults = self.torch_arguments(self.configure(), self.with_options(None))
+        else:
+            defaults = _signature_defaults(self.torch_class)
         arguments = self.torch_arguments(self.configure(hyper), self.with_options(options))
         shown = {name: value for name, value in arguments.items() if name == "lr" or value != defaults.get(name)}
         written = ", ".join(f"{name}={_written(value)}" for name, value in shown.items())

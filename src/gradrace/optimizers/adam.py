@@ -83,6 +83,7 @@ optimizer = Optimizer(
         },
     ),
     torch_class="torch.optim.Adam",
+    torch_state={"mean": "exp_avg", "square": "exp_avg_sq"},
     arguments={"lr": "lr", "betas": ("beta1", "beta2"), "eps": "eps", "weight_decay": "weight_decay"},
     special_cases=("rmsprop",),
     cases=(

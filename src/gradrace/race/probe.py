@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.utils._pytree import tree_leaves
 
 from gradrace.engine.batches import Batches, on_device
 from gradrace.engine.trial import Training, TrialSetup, fresh_model
@@ -136,8 +135,9 @@ def measure_costs(state: dict[str, Any], progress: Progress) -> dict[str, dict[s
     runs = {}
     for label, contender in grounds.contenders.items():
         model = fresh_model(workload, (grounds.spec.seed, 0, 0), training)
-        hyper = contender.full_configuration({})
-        runs[label] = (model, drop_in(contender.rule, **contender.options)(model.parameters(), **hyper))
+        made = drop_in(contender.rule, **contender.options)
+        keywords = made.arguments.keywords(contender.full_configuration({}), contender.options)
+        runs[label] = (model, made(model.parameters(), **keywords))
     seconds: dict[str, list[float]] = {label: [] for label in runs}
     for _ in range(MEASURED_ROUNDS):
         for label, (model, optimizer) in runs.items():
@@ -150,12 +150,7 @@ def measure_costs(state: dict[str, Any], progress: Progress) -> dict[str, dict[s
     return {
         label: {
             "step_seconds": statistics.median(seconds[label]),
-            "state_bytes_per_parameter": _state_bytes(optimizer) / sum(p.numel() for p in model.parameters()),
+            "state_bytes_per_parameter": optimizer.state_bytes() / sum(p.numel() for p in model.parameters()),
         }
         for label, (model, optimizer) in runs.items()
     }
-
-
-def _state_bytes(optimizer: torch.optim.Optimizer) -> int:
-    leaves = tree_leaves([state["memory"] for state in optimizer.state.values()])
-    return sum(leaf.numel() * leaf.element_size() for leaf in leaves)
