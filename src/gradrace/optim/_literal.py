@@ -14,11 +14,12 @@ from gradrace.optim._method import Method
 
 def ensure_state(entry: dict[str, Any], method: Method, param: Tensor, hyper: Mapping[str, Any]) -> dict[str, Any]:
     """``state[param]``, with what is missing in it as it is before the first step."""
-    if "step" not in entry or any(entry.get(key) is None for key in method.keys.values()):
+    keys = method.keys_of(param)
+    if "step" not in entry or any(entry.get(key) is None for key in keys.values()):
         entry.setdefault("step", torch.zeros((), dtype=torch.float64))
         for name, value in method.init(param, hyper).items():
-            if entry.get(method.keys[name]) is None:
-                entry[method.keys[name]] = value
+            if entry.get(keys[name]) is None:
+                entry[keys[name]] = value
     return entry
 
 
@@ -27,12 +28,13 @@ def step_one(entry: dict[str, Any], method: Method, param: Tensor, grad: Tensor,
     ensure_state(entry, method, param, hyper)
     # A new tensor: other parameters may share the old one.
     step = entry["step"] = torch.tensor(float(entry["step"]) + 1, dtype=torch.float64)
-    fields = {name: entry[key] for name, key in method.keys.items()}
+    keys = method.keys_of(param)
+    fields = {name: entry[key] for name, key in keys.items()}
     if grad.is_sparse:
         new = _sparse(method, param, grad, fields, hyper, step)
     else:
         new = _dense(method, param, grad, fields, hyper, step)
-    entry.update({method.keys[name]: value for name, value in new.items()})
+    entry.update({keys[name]: value for name, value in new.items()})
 
 
 def _dense(

@@ -66,7 +66,13 @@ class RuleOptimizer(torch.optim.Optimizer):
             self._plans.clear()
         for place, group in enumerate(self.param_groups):
             method, hyper = self._resolved(place, group)
-            if not isinstance(method.optimizer.rule, PerTensor):
+            tensor_by_tensor = isinstance(method.optimizer.rule, PerTensor)
+            if group["compile"] is True and not (tensor_by_tensor and method.flat):
+                raise RuntimeError(
+                    f"compile=True, but a step of '{method.optimizer.name}' cannot be compiled: it looks at more than one "
+                    "element at a time. compile='auto' compiles what can be."
+                )
+            if not tensor_by_tensor:
                 self._step_whole(place, group["params"], method, hyper)
             else:
                 self._step_tensors(place, group, method, hyper)

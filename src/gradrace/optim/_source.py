@@ -53,6 +53,7 @@ _ANYWHERE = {
     "zeros_like.default": "0",
     "ones_like.default": "1",
     "full_like.default": "{1}",
+    "scalar_tensor.default": "{0}",
 }
 # PyTorch's own vectorized versions of these differ in the last bit from C's. On single numbers it calls C's.
 _ON_NUMBERS = {
