@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Mapping
 from functools import cached_property
 from inspect import Parameter, Signature
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor
 
@@ -90,8 +90,9 @@ class Arguments:
 
     def keywords(self, hyper: Mapping[str, float], options: Mapping[str, bool]) -> dict[str, Any]:
         """Hyperparameters and options by the rule's own names, as the constructor's keywords."""
-        own = {name: {**hyper, **options}[name] for name in self.unnamed(self.optimizer)}
-        return {**self.optimizer.torch_arguments(hyper, options), **own}
+        known = {**self.options, **options}
+        own = {name: {**hyper, **known}[name] for name in self.unnamed(self.optimizer)}
+        return {**self.optimizer.torch_arguments(hyper, known), **own}
 
     def check(self, group: Mapping[str, Any]) -> None:
         """Raise, as PyTorch's constructors do, unless a group's values are allowed."""
@@ -164,9 +165,9 @@ def _check_value(optimizer: Optimizer, name: str | None, value: Any, label: str)
         value = float(value)
     if name is None and value is not None:
         raise ValueError(f"Invalid {label}: {value!r}. Here it is None.")
-    if name not in optimizer.hyperparameters:
+    if name is None or name not in optimizer.hyperparameters:
         return
     try:
-        optimizer.hyperparameters[name].check(name, value)
+        optimizer.hyperparameters[name].check(name, cast("float", value))
     except SpecError as error:
         raise ValueError(f"Invalid {label}: {value!r}. {error}") from None

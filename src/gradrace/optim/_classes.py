@@ -75,7 +75,7 @@ def _documentation(optimizer: Optimizer, arguments: Arguments) -> str:
         *(f"    {line}" for line in optimizer.card.formula),
     ]
     lines += ["", "Args:", "    params: tensors, named tensors, or groups with values of their own."]
-    for argument, parts in (optimizer.arguments | {name: name for name in arguments.unnamed(optimizer)}).items():
+    for argument, parts in {**optimizer.arguments, **{name: name for name in arguments.unnamed(optimizer)}}.items():
         names = parts if isinstance(parts, tuple) else (parts,)
         meanings = [known[name].meaning if name in known else "an option of the rule" for name in names if name]
         lines.append(f"    {argument}: {'; '.join(meanings)}.")

@@ -39,7 +39,8 @@ class Pointers:
     """The arguments of a compiled step that stay the same from step to step."""
 
     def __init__(self, kernel: Kernel, bucket: Stepped) -> None:
-        self.kernel, self.hyper, self.numbers = kernel, None, array("d")
+        self.kernel, self.numbers = kernel, array("d")
+        self.hyper: Mapping[str, Any] | None = None
         self.columns = [array("Q", map(Tensor.data_ptr, bucket.like[name])) for name in kernel.like]
         self.columns = [array("Q", map(Tensor.data_ptr, bucket.params)), *self.columns]
         self.sizes = array("q", bucket.sizes)

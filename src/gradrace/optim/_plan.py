@@ -119,10 +119,10 @@ class Bucket:
         for name in like:
             if new[name] is param:  # the parameter as it was before this step
                 new[name] = param.clone()
-        torch._foreach_add_(params, _split(update, sizes))
+        torch.ops.aten._foreach_add_(params, _split(update, sizes))
         for name, tensors in like.items():
             if new[name] is not fields[name] or len(tensors) > 1:
-                torch._foreach_copy_(tensors, _split(new[name], sizes))
+                torch.ops.aten._foreach_copy_(tensors, _split(new[name], sizes))
         return {name: new[name] for name in self.scalars}
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -14,8 +15,6 @@ from gradrace.optim._literal import step_one, step_whole
 from gradrace.optim._method import Method
 from gradrace.optim._plan import Plan, same
 from gradrace.optimizers import Optimizer, PerTensor
-
-T = TypeVar("T")
 
 
 class RuleOptimizer(torch.optim.Optimizer):
@@ -49,7 +48,7 @@ class RuleOptimizer(torch.optim.Optimizer):
         self._forget()
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], T] | None = None) -> T | None:
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step of every parameter that has a gradient.
 
         Args:
@@ -69,8 +68,8 @@ class RuleOptimizer(torch.optim.Optimizer):
             tensor_by_tensor = isinstance(method.optimizer.rule, PerTensor)
             if group["compile"] is True and not (tensor_by_tensor and method.flat):
                 raise RuntimeError(
-                    f"compile=True, but a step of '{method.optimizer.name}' cannot be compiled: it looks at more than one "
-                    "element at a time. compile='auto' compiles what can be."
+                    f"compile=True, but a step of '{method.optimizer.name}' cannot be compiled: it looks at more than "
+                    "one element at a time. compile='auto' compiles what can be."
                 )
             if not tensor_by_tensor:
                 self._step_whole(place, group["params"], method, hyper)
@@ -108,6 +107,15 @@ class RuleOptimizer(torch.optim.Optimizer):
         distinct = {id(tensor): tensor for tensor in tensors if isinstance(tensor, Tensor)}
         return sum(tensor.numel() * tensor.element_size() for tensor in distinct.values())
 
+    def state_dict(self) -> dict[str, Any]:
+        """The state and the groups, as PyTorch gives them: here every parameter has a ``step`` of its own."""
+        packed = super().state_dict()
+        packed["state"] = {
+            key: {n: v.clone() if isinstance(v, Tensor) and v.dim() == 0 else v for n, v in entry.items()}
+            for key, entry in packed["state"].items()
+        }
+        return packed
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue where another optimizer of this method stopped: one of this class, or PyTorch's own.
 
@@ -122,6 +130,12 @@ class RuleOptimizer(torch.optim.Optimizer):
                     name: _loaded(name, state_dict["state"][key].get(name), value, param)
                     for name, value in self.state[param].items()
                 }
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> RuleOptimizer:
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        copied.__setstate__(copy.deepcopy(self.__getstate__(), memo))
+        return copied
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
