@@ -138,6 +138,12 @@ class Optimizer:
         gradient_evaluations: how many gradients one step takes; a rule that takes two pays two.
         elementwise: whether each number of a parameter is updated from that number's own history alone, so that the
             engine may hand the rule all parameters of a trial as one vector.
+        torch_state: what ``torch_class`` calls the fields of the state where the method is the same, so that states can
+            be exchanged with it.
+        starting_values: fields of the state that in ``torch_class`` start at a hyperparameter's value, which the rule
+            instead adds in every update; the drop-in class starts them there and passes None for the hyperparameter.
+        sparse: whether, without weight decay, a gradient of 0 changes nothing, so that a sparse gradient can be applied
+            to the rows it has.
         cases, bad_inputs: what its tests try.
     """
 
@@ -158,6 +164,9 @@ class Optimizer:
     special_cases: tuple[str, ...] = ()
     gradient_evaluations: int = 1
     elementwise: bool = True
+    torch_state: Mapping[str, str] = field(default_factory=dict)
+    starting_values: Mapping[str, str] = field(default_factory=dict)
+    sparse: bool = False
     cases: tuple[Case, ...] = (Case(),)
     bad_inputs: tuple[BadInput, ...] = ()
 

@@ -69,6 +69,9 @@ optimizer = Optimizer(
         },
     ),
     torch_class="torch.optim.Adagrad",
+    torch_state={"total": "sum"},
+    starting_values={"total": "initial_total"},
+    sparse=True,
     arguments={
         "lr": "lr",
         "lr_decay": "lr_decay",

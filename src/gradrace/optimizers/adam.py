@@ -105,6 +105,7 @@ optimizer = Optimizer(
         },
     ),
     torch_class="torch.optim.Adam",
+    torch_state={"mean": "exp_avg", "square": "exp_avg_sq", "peak": "max_exp_avg_sq"},
     arguments={
         "lr": "lr",
         "betas": ("beta1", "beta2"),

@@ -59,6 +59,7 @@ optimizer = replace(
         differences=("The paper has no eps; PyTorch adds it to each gradient's size.",),
     ),
     torch_class="torch.optim.Adamax",
+    torch_state={"mean": "exp_avg", "largest": "exp_inf"},
     arguments={"lr": "lr", "betas": ("beta1", "beta2"), "eps": "eps", "weight_decay": "weight_decay"},
     options={},
     special_cases=(),

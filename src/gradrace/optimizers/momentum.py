@@ -71,6 +71,7 @@ optimizer = Optimizer(
         },
     ),
     torch_class="torch.optim.SGD",
+    torch_state={"velocity": "momentum_buffer"},
     arguments={"lr": "lr", "momentum": "momentum", "weight_decay": "weight_decay", "nesterov": "nesterov"},
     options={"nesterov": False},
     special_cases=("sgd",),

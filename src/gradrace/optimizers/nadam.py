@@ -104,6 +104,7 @@ optimizer = Optimizer(
         ),
     ),
     torch_class="torch.optim.NAdam",
+    torch_state={"mean": "exp_avg", "square": "exp_avg_sq", "product": "mu_product"},
     arguments={
         "lr": "lr",
         "betas": ("beta1", "beta2"),

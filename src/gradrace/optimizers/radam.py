@@ -84,6 +84,7 @@ optimizer = replace(
         ),
     ),
     torch_class="torch.optim.RAdam",
+    torch_state={"mean": "exp_avg", "square": "exp_avg_sq"},
     arguments={
         "lr": "lr",
         "betas": ("beta1", "beta2"),

@@ -91,6 +91,8 @@ optimizer = Optimizer(
         },
     ),
     torch_class="torch.optim.RMSprop",
+    class_name="RMSprop",
+    torch_state={"square": "square_avg", "mean": "grad_avg", "velocity": "momentum_buffer"},
     arguments={
         "lr": "lr",
         "alpha": "alpha",

@@ -83,6 +83,7 @@ optimizer = Optimizer(
         ),
     ),
     torch_class="torch.optim.Rprop",
+    torch_state={"previous": "prev", "length": "step_size"},
     arguments={"lr": "lr", "etas": ("eta_minus", "eta_plus"), "step_sizes": ("step_low", "step_high")},
     cases=(
         Case(),

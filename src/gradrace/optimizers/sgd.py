@@ -55,6 +55,8 @@ optimizer = Optimizer(
         },
     ),
     torch_class="torch.optim.SGD",
+    class_name="SGD",
+    sparse=True,
     arguments={"lr": "lr", "weight_decay": "weight_decay"},
     cases=(
         Case(),

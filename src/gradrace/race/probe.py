@@ -17,7 +17,7 @@ from gradrace.engine.batches import Batches, on_device
 from gradrace.engine.loop import needs_closure
 from gradrace.engine.trial import Training, Trials, TrialSetup, fresh_model
 from gradrace.errors import GradraceError, SpecError, WorkloadError
-from gradrace.optim import drop_in
+from gradrace.optim import RuleOptimizer, drop_in
 from gradrace.optimizers import Optimizer, TorchOptimizer
 from gradrace.race.spec import Contender
 from gradrace.race.train import Grounds, Progress
@@ -217,10 +217,13 @@ def _drop_in(contender: Contender, model: nn.Module) -> torch.optim.Optimizer:
     hyper, params = contender.typical_configuration(), [p for p in model.parameters() if p.requires_grad]
     if isinstance(contender.rule, TorchOptimizer):
         return contender.rule.build(params, hyper)
-    return drop_in(contender.rule, **contender.options)(params, **hyper)
+    made = drop_in(contender.rule, **contender.options)
+    return made(params, **made.arguments.keywords(hyper, contender.options))
 
 
 def _state_bytes(optimizer: torch.optim.Optimizer) -> int:
     """Bytes of all tensors that the optimizer remembers, its counts of steps left out."""
+    if isinstance(optimizer, RuleOptimizer):
+        return optimizer.state_bytes()
     tensors = (leaf for leaf in tree_leaves(dict(optimizer.state)) if isinstance(leaf, torch.Tensor))
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors if tensor.dim())
