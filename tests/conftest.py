@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import hypothesis
 import pytest
 import torch
@@ -19,6 +21,15 @@ torch.set_num_threads(1)
 # Property tests try the same examples each time, and a busy machine does not fail them.
 hypothesis.settings.register_profile("gradrace", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("gradrace")
+
+
+@pytest.fixture
+def scalars_in_float64() -> Iterator[None]:
+    """PyTorch keeps NAdam's product and ASGD's learning rate in its default dtype, whatever the parameters' is."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)
 
 
 @pytest.fixture

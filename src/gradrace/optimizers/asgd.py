@@ -85,7 +85,6 @@ optimizer = Optimizer(
         ),
     ),
     torch_class="torch.optim.ASGD",
-    torch_state={"average": "ax", "eta": "eta"},
     arguments={"lr": "lr", "lambd": "lambd", "alpha": "alpha", "t0": "t0", "weight_decay": "weight_decay"},
     evaluated=evaluated,
     special_cases=("sgd",),
