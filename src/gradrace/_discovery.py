@@ -12,6 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import cloudpickle
+
 from gradrace.errors import SpecError, WorkloadError
 
 
@@ -62,12 +64,14 @@ def load_file(path: Path) -> ModuleType:
     except Exception as error:
         del sys.modules[name]
         raise WorkloadError(f"{path} raised while it was loaded:\n{users_lines(error, path)}") from error
+    cloudpickle.register_pickle_by_value(module)  # other processes cannot import it by its name
     return module
 
 
 def users_lines(error: BaseException, path: Path | None = None) -> str:
     """A traceback without the frames of gradrace, torch and Python's own machinery."""
-    inner = (str(Path(__file__).parent), "importlib", "site-packages", "<frozen", "<string>")  # the last: what dataclasses write
+    # "<string>" is code that dataclasses write.
+    inner = (str(Path(__file__).parent), "importlib", "site-packages", "<frozen", "<string>")
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from gradrace._version import __version__
 from gradrace.errors import GradraceError, Interrupted, SpecError
@@ -56,6 +56,15 @@ def race(
     seeds: Annotated[int | None, typer.Option(help="Fresh seeds that confirm each study's choice.")] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps of a trial.")] = None,
     schedule: Annotated[str, typer.Option(help="Of the learning rate: constant, cosine or linear.")] = "constant",
+    warmup: Annotated[float, typer.Option(help="Share of the steps over which the learning rate first rises.")] = 0.0,
+    clip_norm: Annotated[float, typer.Option(help="Greatest length of a gradient; 0 for no clipping.")] = 0.0,
+    decoupled_weight_decay: Annotated[
+        float, typer.Option(help="Share of the learning rate by which weights shrink at each step.")
+    ] = 0.0,
+    decay_biases: Annotated[
+        bool, typer.Option("--decay-biases/--no-decay-biases", help="Decay biases and scales of norms too.")
+    ] = False,
+    ema: Annotated[float, typer.Option(help="Evaluate with an average of weights that keeps this share.")] = 0.0,
     halving: Annotated[
         bool, typer.Option("--halving/--no-halving", help="Drop half of a study's trials at 1/4 and 1/2 of the steps.")
     ] = True,
@@ -79,6 +88,11 @@ def race(
         seeds=seeds,
         steps=steps,
         schedule=schedule,
+        warmup=warmup,
+        clip_norm=clip_norm,
+        decoupled_weight_decay=decoupled_weight_decay,
+        decay_biases=decay_biases,
+        ema=ema,
         halving=halving,
         batch_size=batch_size,
         engine=engine,
@@ -106,7 +120,7 @@ def _show(summary: dict[str, Any], json: str | None) -> None:
     if json == "-":
         print(json_module.dumps(summary, indent=1, allow_nan=False))
     else:
-        _console().print(terminal.render(summary))
+        _print(terminal.render(summary))
 
 
 @app.command()
@@ -145,7 +159,7 @@ def show(
 def races(store: StoreOption = None) -> None:
     """List the races of a store, newest first."""
     with open_store(api.store_path(store), must_exist=True) as opened:
-        _console().print(cards.races(opened.races()))
+        _print(cards.races(opened.races()))
 
 
 @app.command("list")
@@ -155,7 +169,7 @@ def list_(what: Annotated[Kind, typer.Argument(help="optimizers or workloads.")]
     from gradrace.workloads import workloads
 
     table = cards.optimizers(optimizers()) if what is Kind.OPTIMIZERS else cards.workloads(workloads())
-    _console().print(table)
+    _print(table)
 
 
 @app.command()
@@ -164,7 +178,7 @@ def explain(optimizer: Annotated[str, typer.Argument(help="An optimizer's name."
     from gradrace.optimizers import optimizer as find
 
     found = find(optimizer)
-    _console().print(cards.explanation(found.name, found.card, found.code({}), found.space, found.hyperparameters))
+    _print(cards.explanation(found.name, found.card, found.code({}), found.space, found.hyperparameters))
 
 
 @app.callback(invoke_without_command=True)
@@ -175,10 +189,12 @@ def about(version: Annotated[bool, typer.Option("--version", help="Print the ver
         raise typer.Exit
 
 
-def _console() -> Console:
-    # Where the output is no terminal there is no width to fit; tables then take what they need.
-    plain = Console()
-    return plain if plain.is_terminal else Console(width=140)
+def _print(what: RenderableType) -> None:
+    console = Console()
+    if console.is_terminal:
+        console.print(what)
+    else:
+        print(terminal.as_text(what))
 
 
 def main() -> None:

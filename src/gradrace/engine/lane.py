@@ -19,9 +19,14 @@ def main() -> None:
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a user's model prints goes to standard error, not between the messages
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the race's to handle
+    from gradrace.engine.wire import receive
+
+    try:
+        sys.path[:] = receive(sys.stdin.buffer)  # before the listener starts: what it unpickles imports from there
+    except EOFError:
+        return
     inbox: queue.Queue[Any] = queue.Queue()
     threading.Thread(target=_listen, args=(sys.stdin.buffer, inbox), daemon=True).start()
-    sys.path[:] = inbox.get()
 
     import torch
 

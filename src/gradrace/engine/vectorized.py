@@ -16,8 +16,9 @@ from torch.func import functional_call, grad_and_value, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._pytree import tree_map
 
+from gradrace.engine.around import Around
 from gradrace.engine.batches import Batches, on_device
-from gradrace.engine.trial import Evaluation, Training, TrialSetup, fresh_model, multiplier
+from gradrace.engine.trial import Evaluation, Training, TrialSetup, fresh_model, rule_of
 from gradrace.randomness import seed_of
 from gradrace.workloads import Batch, Workload
 
@@ -67,7 +68,7 @@ class _Group:
     """Neighbouring rows of a block that one optimizer updates, with their state."""
 
     def __init__(self, setups: Sequence[TrialSetup], start: int, layout: Layout) -> None:
-        self.optimizer, self.options, self.layout = setups[0].optimizer, dict(setups[0].options), layout
+        self.optimizer, self.options, self.layout = rule_of(setups[0]), dict(setups[0].options), layout
         self.setups, self.start, self.state = list(setups), start, None
 
     @property
@@ -94,10 +95,10 @@ class _Group:
         self, programs: Programs, params: Tensor, grads: Tensor, hyper: Any, step: Tensor, factor: Tensor
     ) -> Tensor:
         """What the rule adds to these rows' parameters [trials, P]; moves the state on."""
-        names = [name for name, value in zip(hyper._fields, hyper, strict=True) if value is not None]
+        names, values = _present(hyper)
 
         def one(row: Tensor, grad: Tensor, state: Any, values: list[Tensor], step: Tensor, factor: Tensor) -> Any:
-            full = type(hyper)(**{**dict.fromkeys(hyper._fields), **dict(zip(names, values, strict=True))})
+            full = _full(hyper, names, values)
             full = full._replace(lr=full.lr * factor)
             updates, state = self.optimizer.rule.update(
                 self.tree(grad), state, self.tree(row), full, step, self.options
@@ -105,10 +106,33 @@ class _Group:
             return self.row(updates), state
 
         key = ("update", self.optimizer, tuple(self.options.items()), tuple(names), params.shape, params.dtype)
-        function = vmap(one, in_dims=(0, 0, 0, 0, None, None))
-        values = [getattr(hyper, name) for name in names]
+        function = vmap(one, in_dims=(0, 0, 0, 0, None, 0))
         updates, self.state = programs.run(key, function, params, grads, self.state, values, step, factor)
         return updates
+
+    def evaluated(self, params: Tensor, device: str) -> Tensor:
+        """The parameters [trials, P] that these rows are evaluated with; those that are trained stay as they are."""
+        evaluated = self.optimizer.evaluated
+        if evaluated is None:
+            return params
+        hyper = self.hyper(device)
+        names, values = _present(hyper)
+
+        def one(row: Tensor, state: Any, values: list[Tensor]) -> Tensor:
+            return self.row(evaluated(self.tree(row), state, _full(hyper, names, values), self.options))
+
+        return vmap(one)(params, self.state, values)
+
+
+def _present(hyper: Any) -> tuple[list[str], list[Tensor]]:
+    """Names and values of the hyperparameters that are not absent: ``vmap`` takes no None."""
+    names = [name for name, value in zip(hyper._fields, hyper, strict=True) if value is not None]
+    return names, [getattr(hyper, name) for name in names]
+
+
+def _full(hyper: Any, names: list[str], values: list[Tensor]) -> Any:
+    """A record like ``hyper`` with these values, and None for the absent."""
+    return type(hyper)(**{**dict.fromkeys(hyper._fields), **dict(zip(names, values, strict=True))})
 
 
 class VectorizedTrials:
@@ -127,6 +151,7 @@ class VectorizedTrials:
         self._batches = {stream: Batches(workload, stream, training) for stream in models}
         self._diverged_at = torch.zeros(len(setups), dtype=torch.int64, device=training.device)
         self._step = 0
+        self._around = Around(setups, self._layout, training)
         self._groups = _grouped(setups, self._layout)
         for group in self._groups:
             group.state = group.initial_state(self._flat[group.rows])
@@ -138,7 +163,8 @@ class VectorizedTrials:
     def train(self, until: int) -> list[float]:
         """See ``Trials``."""
         first, setups = self._step, self._setups
-        hypers = [group.hyper(self.training.device) for group in self._groups]
+        hypers, around = [group.hyper(self.training.device) for group in self._groups], self._around
+        rates = torch.cat([hyper.lr for hyper in hypers])
         total = torch.zeros(len(setups), dtype=torch.float64, device=self.training.device)
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             for step in range(first + 1, until + 1):
@@ -147,10 +173,13 @@ class VectorizedTrials:
                 self._diverged_at = torch.where(diverging, step, self._diverged_at)
                 total += losses
                 clock = torch.tensor(float(step), dtype=torch.float64, device=self.training.device)
-                factor = clock.new_tensor(multiplier(self.training.schedule, step, self.training.steps))
+                factors = around.factors(step)
+                grads = around.clipped(grads)
+                around.decay(self._flat, rates * factors)
                 for group, hyper in zip(self._groups, hypers, strict=True):
-                    params = self._flat[group.rows]
-                    params += group.updates(self._programs, params, grads[group.rows], hyper, clock, factor)
+                    params, rows = self._flat[group.rows], group.rows
+                    params += group.updates(self._programs, params, grads[rows], hyper, clock, factors[rows])
+                around.average(self._flat)
                 self._step = step
         return (total / max(1, until - first)).tolist()
 
@@ -189,22 +218,26 @@ class VectorizedTrials:
         """See ``Trials``."""
         data = self._data[split]
         self._model.eval()
+        flat = self._flat
+        if any(group.optimizer.evaluated for group in self._groups):
+            flat = torch.cat([group.evaluated(flat[group.rows], self.training.device) for group in self._groups])
+        flat = self._around.averaged(flat)
         outputs = [
-            self._predict(tuple(tensor[start : start + EVALUATION_CHUNK] for tensor in data))
+            self._predict(flat, tuple(tensor[start : start + EVALUATION_CHUNK] for tensor in data))
             for start in range(0, len(data[0]), EVALUATION_CHUNK)
         ]
         output = torch.cat(outputs, dim=1) if len(outputs) > 1 else outputs[0]
         metric = self._score("metric", self.workload.scored_by.of, output, data[-1])
         return Evaluation(metric, self._score("loss", self.workload.loss, output, data[-1]))
 
-    def _predict(self, batch: Batch) -> Tensor:
-        """Outputs of every trial for one batch, [trials, n, ...]."""
+    def _predict(self, flat: Tensor, batch: Batch) -> Tensor:
+        """Outputs of every trial for one batch, [trials, n, ...], with parameters ``flat`` [trials, P]."""
 
         def one(row: Tensor, *batch: Tensor) -> Tensor:
             return self.workload.output(self._call(self._layout.tree(row)), batch)
 
-        key = ("outputs", self._flat.shape, self._flat.dtype, *(tensor.shape for tensor in batch))
-        return self._programs.run(key, vmap(one, in_dims=(0, *(None for _ in batch))), self._flat, *batch)
+        key = ("outputs", flat.shape, flat.dtype, *(tensor.shape for tensor in batch))
+        return self._programs.run(key, vmap(one, in_dims=(0, *(None for _ in batch))), flat, *batch)
 
     def _score(self, what: str, function: Callable[..., Tensor], output: Tensor, target: Tensor) -> list[float]:
         """A score of every trial; one by one where the function cannot be traced (it looks at values)."""
@@ -233,6 +266,7 @@ class VectorizedTrials:
             mine = index[group.rows] - before.start
             group.state = tree_map(lambda tensor, mine=mine: tensor[mine], before.state)
         self._flat, self._diverged_at, self._groups = self._flat[index], self._diverged_at[index], kept
+        self._around.keep(self._setups, index)
         streams = {setup.stream for setup in self._setups}
         self._batches = {stream: batches for stream, batches in self._batches.items() if stream in streams}
 

@@ -6,6 +6,7 @@ parameter's dtype only where it meets a parameter: ``1 - 0.999`` in float32 woul
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 
@@ -24,6 +25,12 @@ def bias_correction(decay: Tensor, step: Tensor) -> Tensor:
     return 1 - decay**step
 
 
+def corrected_root(square: Tensor, decay: Tensor, step: Tensor) -> Tensor:
+    """Root of an average of squares that started at zero, corrected: ``sqrt(square / (1 - decay ** step))``."""
+    # The correction is a number: its root is taken once, and not in every coordinate.
+    return square.sqrt() / like(bias_correction(decay, step).sqrt(), square)
+
+
 def with_weight_decay(grad: Tensor, param: Tensor, weight_decay: Tensor | None) -> Tensor:
     """Weight decay as an L2 penalty: ``grad + weight_decay * param``. None means that the race has none."""
     return grad if weight_decay is None else grad + like(weight_decay, param) * param
@@ -32,3 +39,25 @@ def with_weight_decay(grad: Tensor, param: Tensor, weight_decay: Tensor | None) 
 def descent(direction: Tensor, lr: Tensor) -> Tensor:
     """A step of length ``lr`` down a direction: ``-lr * direction``."""
     return like(-lr, direction) * direction
+
+
+def with_decoupled_decay(update: Tensor, param: Tensor, lr: Tensor, weight_decay: Tensor | None) -> Tensor:
+    """An update that also shrinks the parameter by the share ``lr * weight_decay``, beside the gradient's averages."""
+    return update if weight_decay is None else update - like(lr * weight_decay, param) * param
+
+
+def norm(tensor: Tensor) -> Tensor:
+    """Euclidean length of a whole tensor, shape ()."""
+    return torch.linalg.vector_norm(tensor)
+
+
+def root_mean_square(tensor: Tensor) -> Tensor:
+    """``sqrt(mean(x * x))`` of a whole tensor, shape ()."""
+    return norm(tensor) / tensor.numel() ** 0.5 if tensor.numel() else tensor.new_zeros(())
+
+
+def trust_ratio(weight_norm: Tensor, update_norm: Tensor, factor: Tensor) -> Tensor:
+    """``factor * weight_norm / update_norm``: a step in proportion to the weights; 1 where either norm is 0."""
+    usable = (weight_norm > 0) & (update_norm > 0)
+    divisor = torch.where(usable, update_norm, torch.ones_like(update_norm))
+    return torch.where(usable, like(factor, weight_norm) * weight_norm / divisor, torch.ones_like(weight_norm))

@@ -8,16 +8,25 @@ import torch
 from torch import Tensor
 
 from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor
-from gradrace.optimizers._parts import bias_correction, descent, like, moving_average, with_weight_decay
+from gradrace.optimizers._parts import (
+    bias_correction,
+    corrected_root,
+    descent,
+    like,
+    moving_average,
+    with_decoupled_decay,
+    with_weight_decay,
+)
 from gradrace.optimizers.sgd import WEIGHT_DECAY
 from gradrace.space import LogUniform
 
 
 class State(NamedTuple):
-    """Averages of the gradient and of its square; shape and dtype of the parameter."""
+    """Averages of the gradient and of its square, and the largest of the latter; like the parameter, or empty."""
 
     mean: Tensor
     square: Tensor
+    peak: Tensor
 
 
 class Hyper(NamedTuple):
@@ -30,20 +39,29 @@ class Hyper(NamedTuple):
     weight_decay: Tensor | None
 
 
-def init(param: Tensor) -> State:
+def init(param: Tensor, amsgrad: bool) -> State:
     """Both averages start at zero; the bias correction makes up for it."""
-    return State(mean=torch.zeros_like(param), square=torch.zeros_like(param))
+    zeros = torch.zeros_like(param)
+    return State(mean=zeros, square=zeros.clone(), peak=zeros.clone() if amsgrad else param.new_zeros(0))
 
 
-def update(grad: Tensor, state: State, param: Tensor, hyper: Hyper, step: Tensor) -> tuple[Tensor, State]:
-    """``-lr * m_hat / (sqrt(s_hat) + eps)``, where ``m_hat`` and ``s_hat`` are the corrected averages."""
-    grad = with_weight_decay(grad, param, hyper.weight_decay)
+def update(
+    grad: Tensor, state: State, param: Tensor, hyper: Hyper, step: Tensor, amsgrad: bool, decoupled: bool = False
+) -> tuple[Tensor, State]:
+    """``-lr * m_hat / (sqrt(s_hat) + eps)``, where ``m_hat`` and ``s_hat`` are the corrected averages.
+
+    ``amsgrad`` divides by the largest average of squares so far; ``decoupled`` keeps weight decay out of the averages.
+    """
+    grad = grad if decoupled else with_weight_decay(grad, param, hyper.weight_decay)
     mean = moving_average(state.mean, grad, hyper.beta1)  # Momentum's
     square = moving_average(state.square, grad * grad, hyper.beta2)  # RMSprop's
-    # The corrections are numbers, so they go into the learning rate and the root: two passes over memory saved.
-    lr = hyper.lr / bias_correction(hyper.beta1, step)
-    root = square.sqrt() / like(bias_correction(hyper.beta2, step).sqrt(), square)
-    return descent(mean / (root + like(hyper.eps, grad)), lr), State(mean, square)
+    peak = torch.maximum(state.peak, square) if amsgrad else state.peak
+    root = corrected_root(peak if amsgrad else square, hyper.beta2, step)
+    # The first correction is a number, so it goes into the learning rate: a pass over memory saved.
+    change = descent(mean / (root + like(hyper.eps, grad)), hyper.lr / bias_correction(hyper.beta1, step))
+    if decoupled:
+        change = with_decoupled_decay(change, param, hyper.lr, hyper.weight_decay)
+    return change, State(mean, square, peak)
 
 
 optimizer = Optimizer(
@@ -80,11 +98,22 @@ optimizer = Optimizer(
         relatives={
             "momentum": "the numerator alone (with a sum in place of an average)",
             "rmsprop": "Adam with beta1 = 0 and no bias correction",
+            "adamw": "Adam with weight decay that nothing divides",
+            "amsgrad": "Adam that divides by the largest average so far",
+            "adamax": "Adam with the largest gradient in place of the average square",
+            "nadam": "Adam that looks one step ahead, as Nesterov does",
         },
     ),
     torch_class="torch.optim.Adam",
-    torch_state={"mean": "exp_avg", "square": "exp_avg_sq"},
-    arguments={"lr": "lr", "betas": ("beta1", "beta2"), "eps": "eps", "weight_decay": "weight_decay"},
+    torch_state={"mean": "exp_avg", "square": "exp_avg_sq", "peak": "max_exp_avg_sq"},
+    arguments={
+        "lr": "lr",
+        "betas": ("beta1", "beta2"),
+        "eps": "eps",
+        "weight_decay": "weight_decay",
+        "amsgrad": "amsgrad",
+    },
+    options={"amsgrad": False},
     special_cases=("rmsprop",),
     cases=(
         Case(),

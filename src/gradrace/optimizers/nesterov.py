@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from gradrace.optimizers._base import Card, Case
+from gradrace.optimizers._base import BadInput, Card, Case
 from gradrace.optimizers.momentum import optimizer as momentum
 
 optimizer = replace(
@@ -28,4 +28,8 @@ optimizer = replace(
         relatives={"momentum": "the same without looking ahead", "sgd": "Nesterov with momentum 0"},
     ),
     cases=(Case(), Case({"lr": 0.3, "momentum": 0.95, "weight_decay": 0.01})),
+    bad_inputs=(
+        BadInput({"momentum": 1.0}, "momentum must be a number above 0 and below 1, but is 1.0"),
+        BadInput({"momentum": 0.0}, "momentum must be a number above 0 and below 1, but is 0.0"),
+    ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,18 +13,17 @@ from platformdirs import user_data_path
 
 from gradrace._version import __version__
 from gradrace.errors import SpecError, StoreError
-from gradrace.optimizers import Optimizer
+from gradrace.optimizers import AnyOptimizer
 from gradrace.race.orchestrator import Entry, Silent, Watch, lane_count, run
 from gradrace.race.result import RaceResult
 from gradrace.race.spec import DEFAULT_CONTENDERS, Contender, RaceSpec, find_task, make_contenders, make_spec, race_id
-from gradrace.report import summarize
 from gradrace.store import RaceRecord, Store, open_store
 from gradrace.workloads import Workload
 
 
 def race(
     workload: str | Path | Workload = "digits",
-    optimizers: Sequence[str | Optimizer | Contender] = DEFAULT_CONTENDERS,
+    optimizers: Sequence[str | Path | AnyOptimizer | Callable[..., Any] | Contender] = DEFAULT_CONTENDERS,
     *,
     budget: str = "standard",
     studies: int | None = None,
@@ -32,6 +31,11 @@ def race(
     seeds: int | None = None,
     steps: int | None = None,
     schedule: str = "constant",
+    warmup: float = 0.0,
+    clip_norm: float = 0.0,
+    decoupled_weight_decay: float = 0.0,
+    decay_biases: bool = False,
+    ema: float = 0.0,
     halving: bool = True,
     batch_size: int | None = None,
     engine: str = "auto",
@@ -49,13 +53,19 @@ def race(
 
     Args:
         workload: the name of a built-in one, a ``.py`` file that defines ``workload``, or a ``Workload``.
-        optimizers: names, ``Optimizer`` objects or ``Contender`` objects.
+        optimizers: ``Contender`` objects, or whatever a contender's optimizer may be: names, ``Optimizer`` objects,
+            ``torch.optim.Optimizer`` classes and functions that make one, dotted names, ``.py`` files.
         budget: ``"quick"``, ``"standard"`` or ``"thorough"``: a preset of the four numbers that follow.
         studies: independent tunings of each contender, K; at least 3 for a verdict.
         trials: trials in each study, N.
         seeds: fresh seeds on which each study's choice is confirmed, S.
         steps: training steps of a trial.
         schedule: of the learning rate: ``"constant"``, ``"cosine"`` or ``"linear"``.
+        warmup: share of the steps over which the learning rate first rises, in a straight line.
+        clip_norm: greatest length of a gradient; longer ones are scaled down. 0 for no clipping.
+        decoupled_weight_decay: before each step weights shrink by this share of the learning rate. 0 for none.
+        decay_biases: let that act on biases and the scales of norms as well.
+        ema: evaluate with an exponential average of the weights that keeps this share at each step. 0 for none.
         halving: drop half of a study's trials at a quarter and at half of the steps.
         batch_size: examples in a batch; the workload's own by default.
         engine: ``"auto"`` measures which is faster, ``"vectorized"`` or ``"loop"`` insist.
@@ -82,6 +92,11 @@ def race(
         steps=steps,
         batch_size=batch_size,
         schedule=schedule,
+        warmup=warmup,
+        clip_norm=clip_norm,
+        decoupled_weight_decay=decoupled_weight_decay,
+        decay_biases=decay_biases,
+        ema=ema,
         halving=halving,
         engine=engine,
         currency=currency,
@@ -90,9 +105,7 @@ def race(
     )
     if json is not None:
         check_writable(Path(json))
-    entry = Entry(spec, contenders, task)
-    with watching(entry, quiet) as watch:
-        summary = run_entry(entry, store_path(store), lane_count(lanes, device), watch)
+    summary = run_entry(Entry(spec, contenders, task), store_path(store), lane_count(lanes, device), quiet)
     if json is not None:
         write_json(summary, Path(json))
     return RaceResult(summary)
@@ -109,22 +122,29 @@ def resume(race: str, *, store: str | Path | None = None, lanes: int | None = No
     with open_store(path, must_exist=True) as opened:
         record = opened.race(race)
     entry = entry_of(record)
-    with watching(entry, quiet) as watch:
-        return RaceResult(run_entry(entry, path, lane_count(lanes, entry.spec.device), watch))
+    return RaceResult(run_entry(entry, path, lane_count(lanes, entry.spec.device), quiet))
 
 
 def result_of(store: Store, race: str) -> RaceResult:
     """The result of a stored race, or how far it is."""
-    record = store.race(race)
-    return RaceResult(summarize(record, store.outcomes(record.id), store.notes(record.id)))
+    return RaceResult(_summary(store, store.race(race)))
 
 
-def run_entry(entry: Entry, path: Path, lanes: int, watch: Watch) -> dict[str, Any]:
+def run_entry(entry: Entry, path: Path, lanes: int, quiet: bool) -> dict[str, Any]:
     """Run a race on the store at ``path`` and summarize it."""
     existing = open_store(path) if path.exists() else None
-    opened, record = run(entry, existing, lambda: open_store(path), lanes, watch)
+    if existing is None:
+        _check_place(path)
+    with watching(entry, quiet) as watch:
+        opened, record = run(entry, existing, lambda: open_store(path), lanes, watch)
     with opened:
-        return summarize(record, opened.outcomes(record.id), opened.notes(record.id))
+        return _summary(opened, record)
+
+
+def _summary(store: Store, record: RaceRecord) -> dict[str, Any]:
+    from gradrace.report import summarize  # which takes scipy along: not at the import of gradrace
+
+    return summarize(record, store.outcomes(record.id), store.notes(record.id))
 
 
 def entry_of(record: RaceRecord) -> Entry:
@@ -141,7 +161,10 @@ def entry_of(record: RaceRecord) -> Entry:
             "does not hold. Run the same script again: it goes on where the race stopped."
         )
     task = find_task(reference["path"] if reference["kind"] == "file" else reference["name"])
-    contenders = tuple(Contender.from_description(values) for values in record.spec["contenders"])
+    sources = {label: known["source"] for label, known in record.plan["contenders"].items()}
+    contenders = tuple(
+        Contender.from_description(values, sources[values["label"]]) for values in record.spec["contenders"]
+    )
     spec = RaceSpec(**record.spec["race"])
     if race_id(spec, contenders, task) != record.id:
         raise SpecError(
@@ -162,6 +185,13 @@ def check_writable(path: Path) -> None:
         raise SpecError(
             f"The result cannot be written to '{path}': it needs a folder that exists and can be written to."
         )
+
+
+def _check_place(path: Path) -> None:
+    """Raise a StoreError where no store can be made, before the workload is tried and the store is created."""
+    nearest = next(folder for folder in path.absolute().parents if folder.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise StoreError(f"The store cannot be created at '{path}': '{nearest}' is no folder that can be written to.")
 
 
 def write_json(summary: dict[str, Any], path: Path) -> None:

@@ -94,12 +94,38 @@ def choices(
     return found
 
 
-def still_at_edge(extension: Extension, choice: Choice, spec: RaceSpec) -> bool:
-    """Whether a choice made after an extension lies in the outermost part of that extension too."""
-    if choice.point < spec.trials:
-        return False
+def edges_left(
+    spec: RaceSpec,
+    contenders: Sequence[Contender],
+    tuning: Iterable[Outcome],
+    extensions: Sequence[Extension],
+    chosen: Sequence[Choice],
+) -> list[tuple[str, int, str, str]]:
+    """Choices that lie at an edge when the budget is spent: contender, study, dimension and side of each.
+
+    Either the outermost point was among the last quarter of trials, or the decade that was added was not enough.
+    """
+    studies, beyond = by_study(tuning), {(e.contender, e.study): e for e in extensions}
+    named, left = {contender.label: contender for contender in contenders}, []
+    for choice in chosen:
+        key = (choice.contender, choice.study)
+        for name, base in named[choice.contender].dimensions(spec.trials).items():
+            space, side, extension = base, "", beyond.get(key)
+            extended = extension is not None and extension.dimension == name
+            if choice.point < spec.trials and not extended:
+                tried = [base.coordinate(outcome.configuration[name]) for outcome in studies[key]]
+                side = _edge(tried, base.coordinate(choice.configuration[name]), spec)
+            elif choice.point >= spec.trials and extension is not None and extended:
+                space, side = extension.space, _edge_of_extension(extension, choice, spec)
+            if side and space.extended(side) is not None:
+                left.append((choice.contender, choice.study, name, side))
+    return left
+
+
+def _edge_of_extension(extension: Extension, choice: Choice, spec: RaceSpec) -> str:
     coordinate, share = extension.space.coordinate(choice.configuration[extension.dimension]), 1 / spec.trials
-    return coordinate < share if extension.side == "low" else coordinate > 1 - share
+    outermost = coordinate < share if extension.side == "low" else coordinate > 1 - share
+    return extension.side if outermost else ""
 
 
 def _usable(outcome: Outcome) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -15,9 +15,10 @@ from gradrace._version import __version__
 from gradrace.engine.lanes import Lanes
 from gradrace.engine.lanes import Task as LaneTask
 from gradrace.errors import GradraceError, Interrupted, SpecError
+from gradrace.optimizers import TorchOptimizer
 from gradrace.outcomes import Outcome
 from gradrace.race import probe
-from gradrace.race.choose import choices, find_extensions
+from gradrace.race.choose import choices, edges_left, find_extensions
 from gradrace.race.plan import (
     Block,
     Choice,
@@ -145,7 +146,16 @@ def make_plan(entry: Entry, workers: Lanes) -> Plan:
         steps[contender.label] = max(1, round(spec.steps * share))
         if spec.halving:
             check_halving(spec.trials, steps[contender.label])
-    return Plan(findings.engine, findings.reason, findings.stochastic, steps, findings.parameters)
+    objects = tuple(c.label for c in entry.contenders if isinstance(c.rule, TorchOptimizer))
+    return Plan(
+        findings.engine,
+        findings.reason,
+        findings.stochastic,
+        steps,
+        findings.parameters,
+        findings.untrained,
+        objects,
+    )
 
 
 def _one(workers: Lanes, function: Any) -> Any:
@@ -171,7 +181,7 @@ class _Race:
         edge = self.train("edge of the range", edge_blocks(spec, contenders, plan, extensions))
         chosen = choices(spec, contenders, tuning, edge, self.entry.maximize)
         self.train(CONFIRMATION, confirmation_blocks(spec, contenders, plan, chosen))
-        self.note(extensions, chosen)
+        self.note(extensions, chosen, edges_left(spec, contenders, tuning, extensions, chosen))
 
     def train(self, name: str, blocks: Sequence[Block]) -> list[Outcome]:
         """Train the blocks that the store does not have, the longest first, and return the outcomes of all."""
@@ -187,7 +197,7 @@ class _Race:
                 self.watch.block([known[trial.id] for trial in block.trials], trained=False)
         longest_first = sorted(missing, key=lambda block: -block.trial_steps(constant))
         by_id = {block.id: block for block in blocks}
-        tasks = [LaneTask(block.id, train_block, (block, self.plan.engine)) for block in longest_first]
+        tasks = [LaneTask(block.id, train_block, (block,)) for block in longest_first]
         for result in self.workers.run(tasks, self.watch.steps):
             block = by_id[result.key]
             outcomes = result.value if result.error is None else failed_block(block, str(result.error))
@@ -200,7 +210,9 @@ class _Race:
         spec = self.entry.spec
         return spec.studies * spec.seeds * sum(self.plan.steps.values())
 
-    def note(self, extensions: Sequence[Extension], chosen: Sequence[Choice]) -> None:
+    def note(
+        self, extensions: Sequence[Extension], chosen: Sequence[Choice], left: Sequence[tuple[str, int, str, str]]
+    ) -> None:
         """Keep what the summary needs and outcomes do not tell: choices with their line of code, edges, costs."""
         contenders = {contender.label: contender for contender in self.entry.contenders}
         lines = []
@@ -208,9 +220,10 @@ class _Race:
             contender = contenders[choice.contender]
             full = contender.full_configuration(choice.configuration)
             line = contender.rule.code(full, contender.options)
+            line += around_in_words(contender.surroundings(choice.configuration, self.entry.spec), self.entry.spec)
             lines.append({**asdict(choice), "configuration": dict(choice.configuration), "code": line})
         edges = [{**asdict(edge), "space": edge.space.to_dict()} for edge in extensions]
-        self.store.write_note(self.entry.id, "choices", {"choices": lines, "extensions": edges})
+        self.store.write_note(self.entry.id, "choices", {"choices": lines, "extensions": edges, "left": list(left)})
         if "costs" not in self.store.notes(self.entry.id):
             self.store.write_note(self.entry.id, "costs", self._costs())
 
@@ -220,6 +233,19 @@ class _Race:
             return _one(self.workers, probe.measure_costs)
         except GradraceError as error:
             return {"error": str(error)}
+
+
+def around_in_words(values: Mapping[str, float], spec: RaceSpec) -> str:
+    """A comment for the line to paste that names what else the training loop needs, or nothing."""
+    words = {
+        "warmup": "warm-up over {:.3g} of the steps",
+        "clip_norm": "gradients clipped to norm {:.3g}",
+        "decoupled_weight_decay": "decoupled weight decay {:.3g}",
+        "ema": "weights averaged with decay {:.5g}",
+    }
+    parts = [words[name].format(value) for name, value in values.items() if value]
+    parts += [f"{spec.schedule} schedule"] if spec.schedule != "constant" else []
+    return f"  # with {', '.join(parts)}" if parts else ""
 
 
 def _stored(entry: Entry, plan: Plan) -> dict[str, Any]:
@@ -234,7 +260,7 @@ def _stored(entry: Entry, plan: Plan) -> dict[str, Any]:
             "source": work.source,
             "metric": metric.name,
             "direction": metric.direction,
-            "worst": metric.worst,
+            "worst": plan.untrained if metric.worst is None else metric.worst,
             "target": work.target,
             "examples": {name: len(split[0]) for name, split in work.splits.items()},
             "reference": entry.task.reference,
@@ -242,6 +268,7 @@ def _stored(entry: Entry, plan: Plan) -> dict[str, Any]:
         "contenders": {
             contender.label: {
                 "optimizer": contender.rule.name,
+                "source": dict(contender.rule.source) if isinstance(contender.rule, TorchOptimizer) else None,
                 "special_cases": list(contender.rule.special_cases),
                 "dimensions": {n: s.to_dict() for n, s in contender.dimensions(entry.spec.trials).items()},
             }

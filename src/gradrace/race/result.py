@@ -6,8 +6,6 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from gradrace.report import html, terminal
-
 
 class RaceResult:
     """What a race found.
@@ -16,7 +14,7 @@ class RaceResult:
         id: the race's id in its store.
         standings: one dict for each contender, best first.
         pairs: one dict for each two contenders, with difference, interval and decision.
-        recommendation: ``optimizer`` (a label), ``code`` (a line of PyTorch) and ``sentence``.
+        recommendation: ``optimizer`` (a label) and ``code`` (a line of PyTorch), None where none is; ``sentence``.
         warnings: sentences.
     """
 
@@ -25,7 +23,7 @@ class RaceResult:
         self.id: str = self._summary["race"]["id"]
         self.standings: list[dict[str, Any]] = self._summary["standings"]
         self.pairs: list[dict[str, Any]] = self._summary["pairs"]
-        self.recommendation: dict[str, Any] | None = self._summary["recommendation"]
+        self.recommendation: dict[str, Any] = self._summary["recommendation"]
         self.warnings: list[str] = self._summary["warnings"]
 
     def to_json(self) -> dict[str, Any]:
@@ -65,7 +63,11 @@ class RaceResult:
         return pandas.DataFrame(rows)
 
     def __repr__(self) -> str:
-        return terminal.as_text(self._summary)
+        from gradrace.report import terminal
+
+        return terminal.as_text(terminal.render(self._summary))
 
     def _repr_html_(self) -> str:
+        from gradrace.report import html
+
         return html.fragment(self._summary)

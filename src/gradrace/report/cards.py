@@ -16,7 +16,7 @@ from gradrace.report.sentences import number
 def explanation(
     name: str, card: Any, code: str, space: Mapping[str, Any], hyperparameters: Mapping[str, Any]
 ) -> RenderableType:
-    """An optimizer's card: idea, formula, real use, PyTorch line, hyperparameters, paper, relatives."""
+    """An optimizer's card: idea, formula, real use, PyTorch line, hyperparameters, paper, differences, relatives."""
     table = _table("hyperparameter", "default", "meaning", "tuned over")
     for key, known in hyperparameters.items():
         table.add_row(key, number(known.default), known.meaning, _range(key, space.get(key)))
@@ -28,10 +28,11 @@ def explanation(
         ("PyTorch", [Text(code, style="green", no_wrap=True, overflow="ignore")]),
         ("Hyperparameters", [table]),
         ("Paper", [Text(card.paper), Text(card.link)]),
+        ("Where it departs from the paper", [Text(line) for line in card.differences]),
         ("Relatives", [*relatives]),
     ]
     shown: list[RenderableType] = [Text(f"{card.title}  [{name}]", style="bold")]
-    for heading, lines in parts:
+    for heading, lines in ((heading, lines) for heading, lines in parts if lines):
         shown += [Text(f"\n{heading}", style="bold"), *(Padding(line, (0, 0, 0, 2)) for line in lines)]
     return Group(*shown)
 

@@ -11,12 +11,10 @@ from gradrace.report.sentences import interval, number
 
 def fragment(summary: Mapping[str, Any]) -> str:
     """The verdict, the line to paste and the standings."""
-    parts = []
     recommendation = summary["recommendation"]
-    if recommendation:
-        parts.append(f"<p><strong>{escape(recommendation['sentence'])}</strong></p>")
-        if recommendation["code"]:
-            parts.append(f"<pre><code>{escape(recommendation['code'])}</code></pre>")
+    parts = [f"<p><strong>{escape(recommendation['sentence'])}</strong></p>"]
+    if recommendation["code"]:
+        parts.append(f"<pre><code>{escape(recommendation['code'])}</code></pre>")
     if summary["standings"]:
         names = ("place", "contender", f"test {summary['workload']['metric']}", "95 % interval", "tied with")
         head = "".join(f"<th>{escape(name)}</th>" for name in names)

@@ -45,7 +45,7 @@ def verdict(
     if not tied:
         return f"Use {name}: it {scored.removeprefix(name + ' ')}, detectably better than {listed(beaten)}."
     if not beaten:
-        return f"No detectable difference: {scored}, but {listed(tied)} may be as good. Any of them will do."
+        return f"No detectable difference: {scored}, but this race cannot tell it from {listed(tied)}."
     return f"{scored}, detectably better than {listed(beaten)}. No detectable difference from {listed(tied)}."
 
 
@@ -70,7 +70,7 @@ def edges(
     found = []
     for (label, dimension, side), studies in grouped.items():
         space = spaces[label, dimension, side]
-        name = f"1 - {dimension}" if space.get("one_minus") else dimension
+        name = scaled_name(dimension, space)
         beyond = sum(
             (label, study) in choices and choices[label, study]["point"] >= numbers["trials"] for study in studies
         )
@@ -80,6 +80,24 @@ def edges(
             f"{beyond} of {len(studies)} chose a value there."
         )
     return found
+
+
+def edges_left(left: Sequence[tuple[str, int, str, str]], contenders: Mapping[str, Any], studies: int) -> list[str]:
+    """Contenders whose range may still be too narrow when their budget is spent."""
+    counts = Counter((label, dimension, side) for label, _, dimension, side in left)
+    found = []
+    for (label, dimension, side), count in counts.items():
+        name = scaled_name(dimension, contenders[label]["dimensions"][dimension])
+        found.append(
+            f"{label}: in {count} of {studies} studies the {name} chosen lies at the {side} edge of what was tried. "
+            "A wider range might serve it better."
+        )
+    return found
+
+
+def scaled_name(name: str, space: Mapping[str, Any]) -> str:
+    """A hyperparameter as its search space counts it: momentum is searched as 1 - momentum."""
+    return f"1 - {name}" if space.get("one_minus") else name
 
 
 def without_choice(rows: Sequence[Mapping[str, Any]], studies: int) -> list[str]:
@@ -107,19 +125,25 @@ def failures(outcomes: Sequence[Outcome]) -> list[str]:
 
 def censored(count: int, workload: Mapping[str, Any]) -> str:
     """How values that do not exist entered the verdict."""
-    worst = workload["worst"]
-    value = (
-        "the worst value of the race" if worst is None else f"the worst possible {workload['metric']}, {number(worst)}"
-    )
     plural = "s have" if count != 1 else " has"
-    return (
-        f"{count} confirmation trial{plural} no test value (diverged, failed or never chosen); each counts as {value}."
-    )
+    value = "the worst value of the race"
+    if workload["worst"] is not None:
+        floor = f"{workload['metric']} {number(workload['worst'])}"
+        value = f"{floor} (the worst possible, or an untrained model's), or as {value} if that is worse"
+    return f"{count} confirmation trial{plural} no test value (diverged, failed or never chosen): it counts as {value}."
 
 
 def too_few_studies(studies: int) -> str:
-    """Why there is no test."""
+    """Why there is no verdict."""
     return f"The race had {studies} studies per contender. At least 3 are needed to tell a difference from luck."
+
+
+def little_power(studies: int, contenders: int) -> str:
+    """Why nothing was decided, where hardly anything could have been."""
+    return (
+        f"With {studies} studies each, {contenders} contenders differ detectably only if they differ by a lot: this is "
+        "a first look. The standard and thorough budgets have 5 and 8 studies."
+    )
 
 
 def costs_unknown(error: str) -> str:

@@ -12,6 +12,7 @@ from gradrace.outcomes import Outcome, Stage, Status
 from gradrace.report import sentences
 from gradrace.report.tuning import budget_curves, robustness
 from gradrace.verdict import (
+    Decision,
     Direction,
     Pair,
     Standing,
@@ -24,6 +25,8 @@ from gradrace.verdict import (
 )
 
 SCHEMA = 1
+FEW_STUDIES = 5
+"""With fewer studies a t test has so few degrees of freedom that it decides hardly anything."""
 
 
 class RaceRecord(Protocol):
@@ -54,9 +57,10 @@ class Race:
         self.direction: Direction = self.workload["direction"]
         self.labels: list[str] = [contender["label"] for contender in record.spec["contenders"]]
         self.numbers: dict[str, Any] = record.spec["race"]
-        kept = notes.get("choices", {"choices": [], "extensions": []})
+        kept = notes.get("choices", {"choices": [], "extensions": [], "left": []})
         self.choices = {(choice["contender"], choice["study"]): choice for choice in kept["choices"]}
         self.extensions: list[dict[str, Any]] = kept["extensions"]
+        self.edges_left: list[tuple[str, int, str, str]] = kept["left"]
         self.costs: dict[str, Any] = notes.get("costs", {})
 
     def of(self, label: str, *stages: Stage) -> list[Outcome]:
@@ -92,7 +96,7 @@ def summarize(record: RaceRecord, outcomes: Sequence[Outcome], notes: Mapping[st
     }
     if record.status != "finished":
         done = sentences.unfinished(record.id, record.status, len(outcomes))
-        return {**common, "standings": [], "pairs": [], "recommendation": None, "warnings": [done]}
+        return {**common, "standings": [], "pairs": [], "recommendation": _nothing(done), "warnings": []}
     scores, censored = censor(race.scores(), race.direction, race.workload["worst"])
     validation, _ = censor(race.scores("validation"), race.direction, race.workload["worst"])
     pairs = compare(scores, race.direction)
@@ -186,11 +190,15 @@ def _pair(pair: Pair) -> dict[str, Any]:
     }
 
 
-def _recommendation(race: Race, rows: Sequence[Mapping[str, Any]], pairs: Sequence[Pair]) -> dict[str, Any] | None:
+def _nothing(sentence: str) -> dict[str, Any]:
+    return {"optimizer": None, "code": None, "sentence": sentence}
+
+
+def _recommendation(race: Race, rows: Sequence[Mapping[str, Any]], pairs: Sequence[Pair]) -> dict[str, Any]:
     """The leader's line of code, and a sentence that says how far it can be trusted."""
     leader = next((row for row in rows if row["code"] is not None), None)
     if leader is None:
-        return {"optimizer": None, "code": None, "sentence": sentences.NOTHING_WORKED}
+        return _nothing(sentences.NOTHING_WORKED)
     sentence = sentences.verdict(leader, rows, race.workload, tested=any(pair.p is not None for pair in pairs))
     return {"optimizer": leader["label"], "code": leader["code"], "sentence": sentence}
 
@@ -206,12 +214,15 @@ def _warnings(race: Race, rows: Sequence[Mapping[str, Any]], pairs: Sequence[Pai
     }
     found = inclusion_flags(pairs, special)
     found += sentences.edges(race.extensions, race.choices, race.numbers)
+    found += sentences.edges_left(race.edges_left, race.record.plan["contenders"], race.numbers["studies"])
     found += sentences.without_choice(rows, race.numbers["studies"])
     found += sentences.failures(race.outcomes)
     if censored:
         found.append(sentences.censored(censored, race.workload))
     if pairs and all(pair.p is None for pair in pairs):
         found.append(sentences.too_few_studies(race.numbers["studies"]))
+    elif race.numbers["studies"] < FEW_STUDIES and pairs and all(p.decision is Decision.UNDECIDED for p in pairs):
+        found.append(sentences.little_power(race.numbers["studies"], len(rows)))
     if "error" in race.costs:
         found.append(sentences.costs_unknown(race.costs["error"]))
     return found

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, TensorDataset, default_collate
 
+from gradrace._discovery import users_lines
 from gradrace.errors import SpecError, WorkloadError, unknown_name
 from gradrace.randomness import seed_of
 from gradrace.workloads._metrics import METRICS, Direction, Metric
@@ -75,6 +76,8 @@ class Workload:
                 raise SpecError(f"Workload '{self.name}' has {what} {value}; it must be at least 1.")
         if isinstance(self.metric, str) and self.metric not in METRICS:
             raise unknown_name("metric", self.metric, METRICS)
+        if isinstance(self.metric, str) and self.direction not in ("min", "max", None):
+            raise SpecError(f"Workload '{self.name}' has direction {self.direction!r}; it must be 'min' or 'max'.")
         if not isinstance(self.metric, str) and self.direction not in ("min", "max"):
             raise SpecError(
                 f"Workload '{self.name}' has a metric function, so direction= must be 'min' or 'max', "
@@ -97,13 +100,13 @@ class Workload:
         Raises:
             WorkloadError: a split is empty, is not a tuple of tensors of one length, or could not be loaded.
         """
-        given = self.data() if self.data is not None else (self.train, self.validation, self.test)
+        given = self._load() if self.data is not None else (self.train, self.validation, self.test)
         train = self._tensors("train", given[0])
         shares = [float(part) for part in given[1:] if isinstance(part, int | float)]
         if any(not 0 < share < 1 for share in shares) or sum(shares) >= 1:
             raise WorkloadError(
-                f"Workload '{self.name}' splits {shares} off its training data; each fraction must lie between 0 and 1 "
-                "and, together they must leave something to train on."
+                f"Workload '{self.name}' splits {shares} off its training data; each fraction must lie between 0 and "
+                "1, and together they must leave something to train on."
             )
         rest, parts = _split_off(train, shares)
         splits = {"train": rest}
@@ -115,6 +118,16 @@ class Workload:
                     f"Workload '{self.name}' has no examples in its {name} split; it needs at least one."
                 )
         return splits
+
+    def _load(self) -> tuple[Any, Any, Any]:
+        assert self.data is not None
+        try:
+            train, validation, test = self.data()
+        except Exception as error:
+            raise WorkloadError(
+                f"Workload '{self.name}' could not load its data (train, validation, test):\n{users_lines(error)}"
+            ) from error
+        return train, validation, test
 
     def _tensors(self, name: str, data: Any) -> Batch:
         if isinstance(data, TensorDataset):

@@ -1,0 +1,125 @@
+"""Adafactor: RMSprop that keeps, of a matrix's squared gradients, the means of rows and columns alone."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor
+from gradrace.optimizers._parts import descent, like, moving_average, root_mean_square, with_decoupled_decay
+from gradrace.space import LogUniform
+
+
+class State(NamedTuple):
+    """Averages of squared gradients; what a tensor does not need has no elements.
+
+    Of a parameter [..., n, m]: rows [..., n, 1], columns [..., 1, m]. Of a vector or scalar: ``square``, in its shape.
+    """
+
+    rows: Tensor
+    columns: Tensor
+    square: Tensor
+
+
+class Hyper(NamedTuple):
+    """Float64, shape () each; None where absent."""
+
+    lr: Tensor
+    beta2_decay: Tensor
+    eps2: Tensor
+    clip: Tensor
+    weight_decay: Tensor | None
+
+
+def init(param: Tensor) -> State:
+    """Nothing seen yet; the first step's average is its own squared gradient."""
+    nothing = param.new_zeros(0)
+    if param.ndim < 2:
+        return State(nothing, nothing, square=torch.zeros_like(param))
+    *outer, height, width = param.shape
+    return State(param.new_zeros(*outer, height, 1), param.new_zeros(*outer, 1, width), nothing)
+
+
+def update(grad: Tensor, state: State, param: Tensor, hyper: Hyper, step: Tensor) -> tuple[Tensor, State]:
+    """``-a * u / max(1, rms(u) / clip)`` with ``u = g / sqrt(s)`` and ``a = max(eps2, rms(w)) * min(lr, 1 / sqrt(t))``.
+
+    For a matrix ``s`` is the product of the means of its rows and columns, divided by the mean of all.
+    """
+    beta2 = 1 - step**hyper.beta2_decay
+    eps = torch.finfo(param.dtype).eps
+    rows, columns, square = state
+    if grad.ndim < 2:
+        square = estimate = moving_average(square, grad * grad, beta2)
+    else:
+        rows = moving_average(rows, (grad * grad).mean(dim=-1, keepdim=True), beta2)
+        columns = moving_average(columns, (grad * grad).mean(dim=-2, keepdim=True), beta2)
+        estimate = rows @ columns / rows.mean(dim=-2, keepdim=True).clamp(min=eps)
+    direction = grad * estimate.clamp(min=eps * eps).rsqrt()
+    too_long = (root_mean_square(direction) / like(hyper.clip, grad)).clamp(min=1)
+    scale = torch.maximum(like(hyper.eps2, param), root_mean_square(param))
+    step_size = torch.minimum(hyper.lr, step**-0.5)
+    change = descent(scale / too_long * direction, step_size)
+    return with_decoupled_decay(change, param, hyper.lr, hyper.weight_decay), State(rows, columns, square)
+
+
+optimizer = Optimizer(
+    name="adafactor",
+    rule=PerTensor(init, update),
+    hyper=Hyper,
+    hyperparameters={
+        "lr": Hyperparameter(0.01, "the longest step, as a share of a tensor's root mean square"),
+        "beta2_decay": Hyperparameter(
+            -0.8, "the average of squares keeps the share 1 - t^beta2_decay at step t", low=-1.0, high=0.0
+        ),
+        "eps2": Hyperparameter(0.001, "root mean square that is assumed where a tensor's own is smaller"),
+        "clip": Hyperparameter(1.0, "root mean square above which a direction is cut back to it", low=1.0),
+        "weight_decay": Hyperparameter(0.0, "share of a weight lost in a step, times lr", absent_at_zero=True),
+    },
+    space={"lr": LogUniform(1e-4, 1), "eps2": LogUniform(1e-5, 1e-1, from_trials=26)},
+    card=Card(
+        title="Adafactor (adaptive learning rates with sublinear memory)",
+        idea="RMSprop that remembers, of the squared gradients of a matrix, the means of rows and columns alone, which "
+        "takes hardly any memory. Its steps are shares of the weights' own size, and sudden large ones are cut back.",
+        formula=(
+            "g = gradient,  b = 1 - t^beta2_decay",
+            "R <- b * R + (1 - b) * row means of g^2",
+            "C <- b * C + (1 - b) * column means of g^2",
+            "s = R * C / mean(R)      (for a vector: its own average of g^2)",
+            "u = g / sqrt(s),  u_hat = u / max(1, rms(u) / clip)",
+            "w <- w - max(eps2, rms(w)) * min(lr, 1 / sqrt(t)) * u_hat",
+        ),
+        use="Large language models such as T5, where memory is short.",
+        paper="Shazeer and Stern, Adafactor: Adaptive Learning Rates with Sublinear Memory Cost, 2018",
+        link="https://arxiv.org/abs/1804.04235",
+        relatives={
+            "rmsprop": "the same with a full average of squares, a fixed share kept and steps of a set length",
+            "adam": "Adafactor with two full averages",
+        },
+        differences=(
+            "The paper fixes the longest step at 0.01; in PyTorch and here it is the learning rate, which also "
+            "multiplies weight decay.",
+            "The paper adds 1e-30 to each squared gradient; PyTorch and this rule keep the divisors above the "
+            "precision of the number format instead.",
+        ),
+    ),
+    torch_class="torch.optim.Adafactor",
+    arguments={
+        "lr": "lr",
+        "beta2_decay": "beta2_decay",
+        "eps": (None, "eps2"),
+        "d": "clip",
+        "weight_decay": "weight_decay",
+    },
+    elementwise=False,
+    cases=(
+        Case(),
+        Case({"lr": 0.5, "beta2_decay": -0.5, "clip": 2.0}),
+        Case({"lr": 0.1, "eps2": 0.1, "weight_decay": 0.1}),
+    ),
+    bad_inputs=(
+        BadInput({"beta2_decay": 0.8}, "beta2_decay must be a number at least -1 and below 0, but is 0.8"),
+        BadInput({"clip": 0.5}, "clip must be a number at least 1, but is 0.5"),
+    ),
+)

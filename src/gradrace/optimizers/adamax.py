@@ -1,0 +1,72 @@
+"""Adamax: Adam with the infinity norm, the largest recent gradient in place of the root of an average square."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gradrace.optimizers._base import BadInput, Card, Case, PerTensor
+from gradrace.optimizers._parts import bias_correction, descent, like, moving_average, with_weight_decay
+from gradrace.optimizers.adam import Hyper
+from gradrace.optimizers.adam import optimizer as adam
+
+
+class State(NamedTuple):
+    """Average of the gradient, and the largest recent size of it; shape and dtype of the parameter."""
+
+    mean: Tensor
+    largest: Tensor
+
+
+def init(param: Tensor) -> State:
+    """The average starts at zero and is corrected for it; the maximum needs no correction."""
+    return State(mean=torch.zeros_like(param), largest=torch.zeros_like(param))
+
+
+def update(grad: Tensor, state: State, param: Tensor, hyper: Hyper, step: Tensor) -> tuple[Tensor, State]:
+    """``u <- max(beta2 * u, |g| + eps)``, then ``-lr * m_hat / u``."""
+    grad = with_weight_decay(grad, param, hyper.weight_decay)
+    mean = moving_average(state.mean, grad, hyper.beta1)
+    largest = torch.maximum(like(hyper.beta2, grad) * state.largest, grad.abs() + like(hyper.eps, grad))
+    return descent(mean / largest, hyper.lr / bias_correction(hyper.beta1, step)), State(mean, largest)
+
+
+optimizer = replace(
+    adam,
+    name="adamax",
+    rule=PerTensor(init, update),
+    hyperparameters={**adam.hyperparameters, "lr": replace(adam.hyperparameters["lr"], default=0.002)},
+    card=Card(
+        title="Adamax (Adam with the infinity norm)",
+        idea="Adam that divides by the largest recent gradient of a coordinate, which fades slowly, instead of by the "
+        "root of an average square. A single large gradient counts in full at once.",
+        formula=(
+            "g = gradient",
+            "m <- beta1 * m + (1 - beta1) * g,  m_hat = m / (1 - beta1^t)",
+            "u <- max(beta2 * u, |g| + eps)",
+            "w <- w - lr * m_hat / u",
+        ),
+        use="Embeddings and other parameters whose gradients are mostly zero and sometimes large.",
+        paper="Kingma and Ba, Adam: A Method for Stochastic Optimization, 2015, section 7.1",
+        link="https://arxiv.org/abs/1412.6980",
+        relatives={
+            "adam": "the same with the root of an average square",
+            "amsgrad": "keeps a maximum too, of averages",
+        },
+        differences=("The paper has no eps; PyTorch adds it to each gradient's size.",),
+    ),
+    torch_class="torch.optim.Adamax",
+    torch_state={"mean": "exp_avg", "largest": "exp_inf"},
+    arguments={"lr": "lr", "betas": ("beta1", "beta2"), "eps": "eps", "weight_decay": "weight_decay"},
+    options={},
+    special_cases=(),
+    cases=(
+        Case(),
+        Case({"lr": 0.1, "beta1": 0.5, "beta2": 0.9}),
+        Case({"lr": 0.3, "weight_decay": 0.1, "eps": 1e-3}),
+    ),
+    bad_inputs=(BadInput({"beta2": 1.0}, "beta2 must be a number at least 0 and below 1, but is 1.0"),),
+)

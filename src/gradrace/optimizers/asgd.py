@@ -1,0 +1,101 @@
+"""ASGD: SGD whose weights to use are the average of those it went through (Polyak and Ruppert's averaging)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor, Tree
+from gradrace.optimizers._parts import descent, moving_average, with_decoupled_decay, with_weight_decay
+from gradrace.optimizers.sgd import LR, WEIGHT_DECAY
+from gradrace.space import LogUniform
+
+
+class State(NamedTuple):
+    """``average`` of the parameter, like it; the next step's learning rate ``eta``: float64, shape ()."""
+
+    average: Tensor
+    eta: Tensor
+
+
+class Hyper(NamedTuple):
+    """Float64, shape () each; None where absent."""
+
+    lr: Tensor
+    lambd: Tensor | None
+    alpha: Tensor
+    t0: Tensor
+    weight_decay: Tensor | None
+
+
+def init(param: Tensor) -> State:
+    """The average of one point is that point. The first learning rate is a hyperparameter, so the update sets it."""
+    return State(average=param.clone(), eta=param.new_zeros((), dtype=torch.float64))
+
+
+def update(grad: Tensor, state: State, param: Tensor, hyper: Hyper, step: Tensor) -> tuple[Tensor, State]:
+    """``-eta * (g + lambd * w)`` with ``eta = lr / (1 + lambd * lr * t) ** alpha``; the average starts after ``t0``."""
+    eta = torch.where(step == 1, hyper.lr, state.eta)
+    change = descent(with_weight_decay(grad, param, hyper.weight_decay), eta)
+    change = with_decoupled_decay(change, param, eta, hyper.lambd)
+    kept = 1 - 1 / torch.clamp(step - 1 - hyper.t0, min=1)  # the plain mean of the last n: 1 - 1/n of it is kept
+    decay = 1 if hyper.lambd is None else (1 + hyper.lambd * hyper.lr * step) ** hyper.alpha
+    return change, State(moving_average(state.average, param + change, kept), hyper.lr / decay)
+
+
+def evaluated(params: Tree, state: dict[str, State], hyper: Hyper, options: Mapping[str, bool]) -> Tree:
+    """The averages."""
+    return {name: state[name].average for name in params}
+
+
+optimizer = Optimizer(
+    name="asgd",
+    class_name="ASGD",
+    rule=PerTensor(init, update),
+    hyper=Hyper,
+    hyperparameters={
+        "lr": LR,
+        "lambd": Hyperparameter(1e-4, "how fast the learning rate falls, and a pull to zero", absent_at_zero=True),
+        "alpha": Hyperparameter(0.75, "power with which the learning rate falls"),
+        "t0": Hyperparameter(1e6, "step after which the average starts"),
+        "weight_decay": WEIGHT_DECAY,
+    },
+    space={"lr": LogUniform(1e-4, 10), "t0": LogUniform(10, 1e4, from_trials=10)},
+    card=Card(
+        title="ASGD (averaged SGD)",
+        idea="SGD that keeps the average of its weights from some step on. The weights jitter about a good point; "
+        "their average lies closer to it, so the learning rate may stay high.",
+        formula=(
+            "g = gradient,  eta_t = lr / (1 + lambd * lr * (t - 1))^alpha",
+            "w <- w - eta_t * (g + lambd * w)",
+            "a <- a + (w - a) / max(1, t - 1 - t0)      (the weights to use)",
+        ),
+        use="Language models with recurrent networks, in the last phase of training.",
+        paper="Polyak and Juditsky, Acceleration of Stochastic Approximation by Averaging, 1992",
+        link="https://doi.org/10.1137/0330046",
+        relatives={"sgd": "ASGD with lambd 0, used at its last point instead of the average"},
+        differences=(
+            "The learning rate falls as Bottou (2012) proposed, with a pull to zero of strength lambd, which the paper "
+            "does not have; lambd 0 switches both off.",
+            "PyTorch's default for t0 is a million steps: training shorter than t0 never averages.",
+            "PyTorch sets eta for the next step, so a scheduled lr takes effect one step late; so it does here.",
+        ),
+    ),
+    torch_class="torch.optim.ASGD",
+    arguments={"lr": "lr", "lambd": "lambd", "alpha": "alpha", "t0": "t0", "weight_decay": "weight_decay"},
+    evaluated=evaluated,
+    special_cases=("sgd",),
+    cases=(
+        Case(),
+        Case({"lr": 0.3, "lambd": 0.1, "t0": 50}),
+        Case({"lr": 3.0, "lambd": 0.01, "alpha": 0.5, "t0": 0, "weight_decay": 0.01}),
+        Case({"lr": 0.1, "lambd": 0.0, "t0": 10}),
+    ),
+    bad_inputs=(
+        BadInput({"t0": -1}, "t0 must be a number at least 0, but is -1"),
+        BadInput({"lambd": -1e-4}, "lambd must be a number at least 0, but is -0.0001"),
+    ),
+)

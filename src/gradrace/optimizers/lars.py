@@ -1,0 +1,107 @@
+"""LARS: Momentum in which every matrix moves in proportion to its own size."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from gradrace.optimizers import momentum
+from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor
+from gradrace.optimizers._parts import norm, trust_ratio, with_weight_decay
+from gradrace.space import LogUniform
+
+
+class Hyper(NamedTuple):
+    """Float64, shape () each; None where absent."""
+
+    lr: Tensor
+    momentum: Tensor
+    trust: Tensor
+    weight_decay: Tensor | None
+
+
+def update(
+    grad: Tensor, state: momentum.State, param: Tensor, hyper: Hyper, step: Tensor, nesterov: bool
+) -> tuple[Tensor, momentum.State]:
+    """Momentum's step for ``q * (g + weight_decay * w)`` with ``q = trust * |w| / (|g| + weight_decay * |w|)``.
+
+    Vectors and scalars (biases, scales) take Momentum's step for ``g`` itself, without weight decay.
+    """
+    if grad.ndim > 1:
+        ratio = trust_ratio(norm(param), with_weight_decay(norm(grad), norm(param), hyper.weight_decay), hyper.trust)
+        grad = ratio * with_weight_decay(grad, param, hyper.weight_decay)
+    plain = momentum.Hyper(hyper.lr, hyper.momentum, weight_decay=None)
+    return momentum.update(grad, state, param, plain, step, nesterov)
+
+
+optimizer = Optimizer(
+    name="lars",
+    rule=PerTensor(momentum.init, update),
+    hyper=Hyper,
+    hyperparameters={
+        "lr": Hyperparameter(1.0, "learning rate; multiplied by the trust coefficient for matrices"),
+        "momentum": momentum.optimizer.hyperparameters["momentum"],
+        "trust": Hyperparameter(0.001, "length of a step as a share of the matrix's own length, at learning rate 1"),
+        "weight_decay": Hyperparameter(0.0, "L2 penalty added to the gradient of matrices", absent_at_zero=True),
+    },
+    space={
+        "lr": LogUniform(1e-3, 1e2),
+        "momentum": momentum.optimizer.space["momentum"],
+        "trust": LogUniform(1e-4, 1e-1, from_trials=26),
+    },
+    card=Card(
+        title="LARS (layer-wise adaptive rate scaling)",
+        idea="Momentum in which the gradient of every matrix is first scaled to a fixed share of the length of that "
+        "matrix, so that no layer is torn apart while another hardly moves.",
+        formula=(
+            "g = gradient",
+            "q = trust * |w| / (|g| + weight_decay * |w|)      (for each matrix; 1 for vectors)",
+            "v <- momentum * v + q * (g + weight_decay * w)",
+            "w <- w - lr * v",
+        ),
+        use="Image classifiers trained with batches of many thousands.",
+        paper="You, Gitman and Ginsburg, Large Batch Training of Convolutional Networks, 2017",
+        link="https://arxiv.org/abs/1708.03888",
+        relatives={
+            "momentum": "LARS without the scaling",
+            "lamb": "the same idea around Adam",
+        },
+        differences=(
+            "In the paper the velocity holds lr * q * g; here, as in most implementations, the learning rate "
+            "multiplies the velocity, so that its schedule acts at once. They agree while it is constant.",
+            "The paper scales every layer; here, as in the reference implementation, vectors and scalars take plain "
+            "Momentum without weight decay.",
+        ),
+    ),
+    torch_class="gradrace.optim.LARS",
+    class_name="LARS",
+    arguments={
+        "lr": "lr",
+        "momentum": "momentum",
+        "trust_coefficient": "trust",
+        "weight_decay": "weight_decay",
+        "nesterov": "nesterov",
+    },
+    options={"nesterov": False},
+    oracle_class="pytorch_optimizer.LARS",
+    oracle_arguments=lambda hyper, options: {
+        "lr": hyper["lr"],
+        "momentum": hyper["momentum"],
+        "trust_coefficient": hyper["trust"],
+        "weight_decay": hyper["weight_decay"],
+        "nesterov": options["nesterov"],
+        "foreach": False,
+    },
+    elementwise=False,
+    cases=(
+        Case(),
+        Case({"lr": 30.0, "weight_decay": 0.1}),
+        Case({"lr": 3.0, "momentum": 0.5, "trust": 0.02, "weight_decay": 0.01}, {"nesterov": True}),
+        Case({"lr": 1.0, "momentum": 0.0, "trust": 0.1}),
+    ),
+    bad_inputs=(
+        BadInput({"trust": -0.1}, "trust must be a number at least 0, but is -0.1"),
+        BadInput({"momentum": 1.0}, "momentum must be a number at least 0 and below 1, but is 1.0"),
+    ),
+)

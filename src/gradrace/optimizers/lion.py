@@ -1,0 +1,72 @@
+"""Lion: Signum with two averages, one to go along and one to remember."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor
+from gradrace.optimizers._parts import moving_average
+from gradrace.optimizers.signum import WEIGHT_DECAY, State, init, sign_step
+from gradrace.space import LogUniform
+
+
+class Hyper(NamedTuple):
+    """Float64, shape () each; None where absent."""
+
+    lr: Tensor
+    beta1: Tensor
+    beta2: Tensor
+    weight_decay: Tensor | None
+
+
+def update(grad: Tensor, state: State, param: Tensor, hyper: Hyper, step: Tensor) -> tuple[Tensor, State]:
+    """``-lr * (sign(beta1 * m + (1 - beta1) * g) + weight_decay * w)``; then m takes g in with beta2."""
+    direction = moving_average(state.mean, grad, hyper.beta1)
+    change = sign_step(direction, param, hyper.lr, hyper.weight_decay)
+    return change, State(moving_average(state.mean, grad, hyper.beta2))
+
+
+optimizer = Optimizer(
+    name="lion",
+    rule=PerTensor(init, update),
+    hyper=Hyper,
+    hyperparameters={
+        "lr": Hyperparameter(1e-4, "learning rate: the length of every step in each coordinate"),
+        "beta1": Hyperparameter(0.9, "share of the remembered average in the direction of a step", high=1.0),
+        "beta2": Hyperparameter(0.99, "share of the remembered average that is kept", high=1.0),
+        "weight_decay": WEIGHT_DECAY,
+    },
+    space={
+        "lr": LogUniform(1e-6, 1e-1),
+        "beta1": LogUniform(1e-2, 0.5, one_minus=True, from_trials=10, limit=1.0),
+        "beta2": LogUniform(1e-3, 0.5, one_minus=True, from_trials=50, limit=1.0),
+        "weight_decay": LogUniform(1e-3, 10, from_trials=26),
+    },
+    card=Card(
+        title="Lion (evolved sign momentum)",
+        idea="Moves every coordinate by the same length, in the direction in which a mixture of the newest gradient "
+        "and a long memory points. A search over programs found it. It keeps half of Adam's memory, and wants a "
+        "learning rate three to ten times smaller with a weight decay as much larger.",
+        formula=(
+            "g = gradient",
+            "c = beta1 * m + (1 - beta1) * g",
+            "w <- w - lr * (sign(c) + weight_decay * w)",
+            "m <- beta2 * m + (1 - beta2) * g",
+        ),
+        use="Large vision and language models with large batches, where memory is short.",
+        paper="Chen et al., Symbolic Discovery of Optimization Algorithms, 2023",
+        link="https://arxiv.org/abs/2302.06675",
+        relatives={"signum": "Lion with beta1 = beta2", "adamw": "weight decay is taken in the same way"},
+    ),
+    torch_class="gradrace.optim.Lion",
+    arguments={"lr": "lr", "betas": ("beta1", "beta2"), "weight_decay": "weight_decay"},
+    oracle_class="pytorch_optimizer.Lion",
+    cases=(
+        Case(),
+        Case({"lr": 0.1, "beta1": 0.5, "beta2": 0.9}),
+        Case({"lr": 0.03, "beta1": 0.95, "beta2": 0.98, "weight_decay": 3.0}),
+    ),
+    bad_inputs=(BadInput({"beta2": 1.0}, "beta2 must be a number at least 0 and below 1, but is 1.0"),),
+)

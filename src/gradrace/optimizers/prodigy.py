@@ -1,0 +1,167 @@
+"""Prodigy: Adam whose learning rate is estimated on the way, from how far the parameters have had to go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from gradrace.optimizers import adam
+from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, Tree
+from gradrace.optimizers._parts import bias_correction, descent, like, with_decoupled_decay
+from gradrace.space import LogUniform
+
+
+class Memory(NamedTuple):
+    """What one parameter remembers, in its shape and dtype: sums are in units of d, ``start`` is its first value."""
+
+    mean: Tensor
+    square: Tensor
+    slope: Tensor
+    start: Tensor
+
+
+class State(NamedTuple):
+    """``memory`` of every parameter; of the whole trial ``growth``, which is d / d0, and ``numerator``: float64, ()."""
+
+    memory: dict[str, Memory]
+    growth: Tensor
+    numerator: Tensor
+
+
+class Hyper(NamedTuple):
+    """Float64, shape () each; None where absent."""
+
+    lr: Tensor
+    beta1: Tensor
+    beta2: Tensor
+    eps: Tensor
+    d0: Tensor
+    d_coef: Tensor
+    weight_decay: Tensor | None
+
+
+class Prodigy:
+    """The rule; its estimate d belongs to all parameters of a trial together."""
+
+    def init(self, params: Tree, options: Mapping[str, bool]) -> State:
+        """Averages of nothing, and an estimate of d0, which only the update knows."""
+
+        def memory(param: Tensor) -> Memory:
+            zero = torch.zeros_like(param)
+            return Memory(zero, zero, zero, param.clone())
+
+        one = torch.ones((), dtype=torch.float64, device=next(iter(params.values())).device)
+        return State({name: memory(param) for name, param in params.items()}, growth=one, numerator=0 * one)
+
+    def update(
+        self, grads: Tree, state: State, params: Tree, hyper: Hyper, step: Tensor, options: Mapping[str, bool]
+    ) -> tuple[Tree, State]:
+        """``-lr * d * m / (sqrt(s) + d' * eps)``, with d' the estimate after this step's gradient and d before it.
+
+        Where no gradient was seen at all there is nothing to estimate from, and nothing moves.
+        """
+        d = hyper.d0 * state.growth
+        lr = d * hyper.lr
+        if options["bias_correction"]:
+            lr = lr * bias_correction(hyper.beta2, step).sqrt() / bias_correction(hyper.beta1, step)
+        slope_rate = state.growth * (d if options["safeguard_warmup"] else lr)
+        beta3 = hyper.beta2.sqrt()
+
+        def remember(grad: Tensor, old: Memory) -> Memory:
+            return Memory(
+                mean=like(hyper.beta1, grad) * old.mean + like(d * (1 - hyper.beta1), grad) * grad,
+                square=like(hyper.beta2, grad) * old.square + like(d * d * (1 - hyper.beta2), grad) * grad * grad,
+                slope=like(beta3, grad) * old.slope + like(slope_rate, grad) * grad,
+                start=old.start,
+            )
+
+        memory = {name: remember(grads[name], state.memory[name]) for name in params}
+        gains = [(grads[name] * (own.start - params[name])).sum() for name, own in memory.items()]
+        lengths = [own.slope.abs().sum() for own in memory.values()]
+        numerator = beta3 * state.numerator + state.growth * lr * torch.stack(gains).double().sum()
+        denominator = torch.stack(lengths).double().sum()
+        seen = denominator > 0
+        found = hyper.d_coef * numerator / torch.where(seen, denominator, 1) / hyper.d0
+        growth = torch.where(seen, torch.maximum(state.growth, found), state.growth)
+        moved = {
+            name: self._move(own, params[name], torch.where(seen, lr, 0), hyper.d0 * growth * hyper.eps, hyper)
+            for name, own in memory.items()
+        }
+        return moved, State(memory, growth, numerator)
+
+    def _move(self, own: Memory, param: Tensor, lr: Tensor, eps: Tensor, hyper: Hyper) -> Tensor:
+        change = descent(own.mean / (own.square.sqrt() + like(eps, param)), lr)
+        return with_decoupled_decay(change, param, lr, hyper.weight_decay)
+
+
+optimizer = Optimizer(
+    name="prodigy",
+    rule=Prodigy(),
+    hyper=Hyper,
+    hyperparameters={
+        "lr": Hyperparameter(1.0, "factor on the estimated learning rate; 1 is meant to do"),
+        "beta1": adam.optimizer.hyperparameters["beta1"],
+        "beta2": adam.optimizer.hyperparameters["beta2"],
+        "eps": adam.optimizer.hyperparameters["eps"],
+        "d0": Hyperparameter(1e-6, "first estimate of the distance to go; it only grows", low_allowed=False),
+        "d_coef": Hyperparameter(1.0, "factor on every later estimate"),
+        "weight_decay": Hyperparameter(0.0, "share of a weight lost in a step, times its length", absent_at_zero=True),
+    },
+    space={
+        "lr": LogUniform(1e-2, 1e1),
+        "beta1": adam.optimizer.space["beta1"],
+        "d_coef": LogUniform(1e-1, 1e1, from_trials=26),
+        "beta2": adam.optimizer.space["beta2"],
+    },
+    card=Card(
+        title="Prodigy",
+        idea="Adam that finds its own learning rate: from how far all parameters have come, seen along the gradients, "
+        "it estimates the distance d that they have to go, and makes its steps about that long.",
+        formula=(
+            "g = gradient",
+            "m <- beta1 * m + (1 - beta1) * d * g",
+            "s <- beta2 * s + (1 - beta2) * d^2 * g^2",
+            "r <- sqrt(beta2) * r + lr * d^2 * (g . (w0 - w))      (over all parameters)",
+            "q <- sqrt(beta2) * q + lr * d^2 * g",
+            "d' = max(d, d_coef * r / |q|_1)",
+            "w <- w - lr * d * m / (sqrt(s) + d' * eps),  d <- d'",
+        ),
+        use="Fine-tuning image generators where nobody wants to look for a learning rate.",
+        paper="Mishchenko and Defazio, Prodigy: An Expeditiously Adaptive Parameter-Free Learner, 2024",
+        link="https://arxiv.org/abs/2306.06101",
+        relatives={"adam": "Prodigy with a learning rate that is set, and with bias correction"},
+        differences=(
+            "In the step, eps is multiplied by the new estimate d' where the paper has d, as in the authors' code; "
+            "that code also stores r and q divided by d0, which cancels.",
+            "The reference implementation can limit the growth of d from step to step, use another decay for r and q, "
+            "add weight decay to the gradient or divide by atan2; this rule has the defaults for these.",
+        ),
+    ),
+    torch_class="gradrace.optim.Prodigy",
+    arguments={
+        "lr": "lr",
+        "betas": ("beta1", "beta2"),
+        "eps": "eps",
+        "d0": "d0",
+        "d_coef": "d_coef",
+        "weight_decay": "weight_decay",
+        "bias_correction": "bias_correction",
+        "safeguard_warmup": "safeguard_warmup",
+    },
+    options={"bias_correction": False, "safeguard_warmup": False},
+    oracle_class="oracles.Prodigy",  # tests/oracles.py: pytorch_optimizer.Prodigy with sums in full precision
+    elementwise=False,
+    cases=(
+        Case(),
+        Case({"lr": 3.0, "beta1": 0.5, "beta2": 0.9, "d0": 1e-3, "weight_decay": 0.01}),
+        Case({"lr": 0.5, "d0": 1e-4, "d_coef": 2.0, "eps": 1e-3}, {"bias_correction": True}),
+        Case({"d0": 1e-3, "weight_decay": 0.1}, {"bias_correction": True, "safeguard_warmup": True}),
+    ),
+    bad_inputs=(
+        BadInput({"d0": 0.0}, "d0 must be a number above 0, but is 0.0"),
+        BadInput({"beta2": 1.0}, "beta2 must be a number at least 0 and below 1, but is 1.0"),
+    ),
+)

@@ -1,0 +1,105 @@
+"""RAdam: Adam that divides only once it has seen enough gradients to know by what."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from gradrace.optimizers._base import BadInput, Card, Case, PerTensor
+from gradrace.optimizers._parts import (
+    bias_correction,
+    descent,
+    like,
+    moving_average,
+    with_decoupled_decay,
+    with_weight_decay,
+)
+from gradrace.optimizers.adam import Hyper
+from gradrace.optimizers.adam import State as AdamState
+from gradrace.optimizers.adam import init as adam_init
+from gradrace.optimizers.adam import optimizer as adam
+
+
+def init(param: Tensor, decoupled: bool) -> AdamState:
+    """Adam's state, with no maximum kept."""
+    return adam_init(param, amsgrad=False)
+
+
+def rectification(beta2: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
+    """How far the average of squares is to be trusted, and whether it is at all: float64 and bool, shape ().
+
+    ``rho`` is the length of the plain average that would vary as much as the exponential one does after ``step`` steps.
+    """
+    longest = 2 / (1 - beta2) - 1
+    rho = longest - 2 * step * beta2**step / bias_correction(beta2, step)
+    trust = (rho - 4) * (rho - 2) * longest / ((longest - 4) * (longest - 2) * rho)
+    return trust.sqrt(), rho > 5  # the root of a negative number is not used
+
+
+def update(
+    grad: Tensor, state: AdamState, param: Tensor, hyper: Hyper, step: Tensor, decoupled: bool
+) -> tuple[Tensor, AdamState]:
+    """``-lr * r * m_hat / (sqrt(s_hat) + eps)`` once rho is above 5; before, ``-lr * m_hat``.
+
+    ``decoupled`` takes weight decay as AdamW does.
+    """
+    grad = grad if decoupled else with_weight_decay(grad, param, hyper.weight_decay)
+    mean = moving_average(state.mean, grad, hyper.beta1)
+    square = moving_average(state.square, grad * grad, hyper.beta2)
+    trust, trusted = rectification(hyper.beta2, step)
+    scale = like(trust * bias_correction(hyper.beta2, step).sqrt(), grad)
+    direction = torch.where(trusted, mean * scale / (square.sqrt() + like(hyper.eps, grad)), mean)
+    change = descent(direction, hyper.lr / bias_correction(hyper.beta1, step))
+    if decoupled:
+        change = with_decoupled_decay(change, param, hyper.lr, hyper.weight_decay)
+    return change, AdamState(mean, square, state.peak)
+
+
+optimizer = replace(
+    adam,
+    name="radam",
+    class_name="RAdam",
+    rule=PerTensor(init, update),
+    card=Card(
+        title="RAdam (rectified Adam)",
+        idea="Adam with a warm-up of its own. The average of squares is unreliable while it rests on few gradients, so "
+        "the first steps go along the average gradient undivided, and the next ones are shortened.",
+        formula=(
+            "g = gradient",
+            "m <- beta1 * m + (1 - beta1) * g,  m_hat = m / (1 - beta1^t)",
+            "s <- beta2 * s + (1 - beta2) * g^2,  s_hat = s / (1 - beta2^t)",
+            "R = 2 / (1 - beta2) - 1,  rho = R - 2 * t * beta2^t / (1 - beta2^t)",
+            "r = sqrt((rho - 4) * (rho - 2) * R / ((R - 4) * (R - 2) * rho))",
+            "w <- w - lr * r * m_hat / (sqrt(s_hat) + eps) if rho > 5, else w - lr * m_hat",
+        ),
+        use="Where Adam needs a warm-up of the learning rate and one would rather not tune it.",
+        paper="Liu et al., On the Variance of the Adaptive Learning Rate and Beyond, 2020",
+        link="https://arxiv.org/abs/1908.03265",
+        relatives={"adam": "what RAdam becomes after many steps", "momentum": "about what its first steps are"},
+        differences=(
+            "The paper divides from rho > 4 on, PyTorch from rho > 5 on; the authors' code too waits for 5.",
+            "The paper has no eps. PyTorch adds it before the bias correction, Adam after it.",
+        ),
+    ),
+    torch_class="torch.optim.RAdam",
+    torch_state={"mean": "exp_avg", "square": "exp_avg_sq"},
+    arguments={
+        "lr": "lr",
+        "betas": ("beta1", "beta2"),
+        "eps": "eps",
+        "weight_decay": "weight_decay",
+        "decoupled_weight_decay": "decoupled",
+    },
+    options={"decoupled": False},
+    special_cases=(),
+    cases=(
+        Case(),
+        Case({"lr": 0.1, "beta1": 0.5, "beta2": 0.9}),
+        Case({"lr": 0.3, "weight_decay": 0.1, "eps": 1e-3}),
+        Case({"lr": 0.2, "weight_decay": 0.3}, {"decoupled": True}),
+        Case({"lr": 0.1, "beta2": 0.6}),  # rho never reaches 5: no step is divided
+    ),
+    bad_inputs=(BadInput({"beta2": 1.0}, "beta2 must be a number at least 0 and below 1, but is 1.0"),),
+)

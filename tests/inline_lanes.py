@@ -1,0 +1,38 @@
+"""Lanes without processes, for tests of what is told to lanes and what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar
+
+from gradrace.engine.lanes import Result, Task
+from gradrace.errors import GradraceError
+
+
+class InlineLanes:
+    """Runs every task in this process, one after another."""
+
+    ran: ClassVar[list[str]] = []
+    """Keys of all tasks run since the test began."""
+
+    def __init__(self, count: int) -> None:
+        self.count, self.state = count, {}
+
+    def __enter__(self) -> InlineLanes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def prepare(self, function: Callable[..., Any], *arguments: Any) -> None:
+        function(self.state, lambda trial_steps: None, *arguments)
+
+    def run(
+        self, tasks: Sequence[Task], progress: Callable[[int], None] = lambda trial_steps: None
+    ) -> Iterator[Result]:
+        for task in tasks:
+            type(self).ran.append(task.key)
+            try:
+                yield Result(task.key, task.function(self.state, progress, *task.arguments))
+            except GradraceError as error:
+                yield Result(task.key, error=error)

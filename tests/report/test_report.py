@@ -1,0 +1,223 @@
+"""The summary from outcomes worked out by hand, and the two displays of a race under way."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from gradrace.outcomes import Curve, Outcome, Stage, Status
+from gradrace.report import summarize, terminal
+from gradrace.report.progress import LiveProgress, PlainProgress, progress
+from gradrace.report.tuning import budget_curves, robustness
+
+Table = Sequence[Sequence[float | None]]
+LRS = (0.001, 0.01, 0.1, 1.0)
+
+
+def outcome(
+    label: str, study: int, *, seed: int = 0, point: int = 0, value: float | None = 0.9, **more: Any
+) -> Outcome:
+    """One trial whose curve has points at steps 10 and 20."""
+    stage = more.pop("stage", Stage.TUNING)
+    curve = Curve([10, 20], [1.0, 0.5], [value, value], [0.3, 0.2])
+    return Outcome(
+        trial=f"{stage}/{label}/{study}/{seed}/{point}",
+        stage=stage,
+        contender=label,
+        study=study,
+        seed=seed,
+        point=point,
+        configuration={"lr": LRS[point]},
+        status=more.pop("status", Status.FINISHED),
+        steps=20,
+        validation=value,
+        validation_loss=0.2,
+        curve=more.pop("curve", curve),
+        **more,
+    )
+
+
+def record(status: str = "finished", target: float | None = 0.8) -> Any:
+    """A stored race of two contenders: three studies of four trials, two seeds of confirmation."""
+    workload = {"name": "w", "metric": "accuracy", "direction": "max", "worst": 0.0, "target": target}
+    space = {"lr": {"scale": "log", "low": 1e-3, "high": 1.0, "one_minus": False, "from_trials": 1, "limit": None}}
+    contenders = {
+        "a": {"optimizer": "sgd", "special_cases": [], "dimensions": space},
+        "b": {"optimizer": "momentum", "special_cases": ["sgd"], "dimensions": space},
+    }
+    plan = {
+        "engine": "loop", "reason": "Because.", "stochastic": False, "parameters": 5, "block_trials": 24,
+        "evaluations": 20,
+        "steps": {"a": 20, "b": 20}, "contenders": contenders, "workload": workload,
+    }  # fmt: skip
+    numbers = {
+        "studies": 3, "trials": 4, "seeds": 2, "steps": 20, "halving": True, "currency": "gradients", "seed": 0,
+        "schedule": "cosine", "warmup": 0.05, "clip_norm": 0.0, "decoupled_weight_decay": 0.0, "ema": 0.0,
+    }  # fmt: skip
+    return SimpleNamespace(
+        id="abc123",
+        created="2026-01-01T00:00:00",
+        status=status,
+        spec={"race": numbers, "contenders": [{"label": "a"}, {"label": "b"}]},
+        plan=plan,
+        machine={"cores": 2, "torch": "2"},
+        version="0",
+    )
+
+
+def confirmed(a: Table, b: Table) -> list[Outcome]:
+    """Confirmation outcomes from test values [studies][seeds]; None diverged."""
+    found = []
+    for label, table in (("a", a), ("b", b)):
+        for study, row in enumerate(table):
+            for seed, test in enumerate(row, start=1):
+                ended = {} if test is not None else {"status": Status.DIVERGED, "diverged_at": 7}
+                value = None if test is None else 0.9
+                found.append(
+                    outcome(label, study, seed=seed, point=2, stage=Stage.CONFIRMATION, value=value, test=test, **ended)
+                )
+    return found
+
+
+def notes(**costs: Any) -> dict[str, Any]:
+    choices = [
+        {
+            "contender": label,
+            "study": study,
+            "point": 2,
+            "configuration": {"lr": 0.1 + study},
+            "code": f"{label}{study}()",
+        }
+        for label in "ab"
+        for study in range(3)
+    ]
+    cost = {"step_seconds": 0.002, "state_bytes_per_parameter": 4.0}
+    return {
+        "choices": {"choices": choices, "extensions": [], "left": []},
+        "costs": costs or {"a": cost, "b": cost},
+        "session 0000": {"seconds": 3.0},
+        "session 0001": {"seconds": 4.5},
+    }
+
+
+A = [[0.90, 0.92], [0.91, 0.93], [0.92, 0.94]]
+B = [[0.80, 0.82], [0.81, 0.83], [0.79, 0.85]]
+
+
+def tuned() -> list[Outcome]:
+    values = (0.5, 0.88, 0.9, 0.2)
+    return [outcome(label, s, point=p, value=values[p]) for label in "ab" for s in range(3) for p in range(4)]
+
+
+def test_a_decided_race_by_hand() -> None:
+    summary = summarize(record(), [*tuned(), *confirmed(A, B)], notes())
+    first, second = summary["standings"]
+    assert (first["label"], first["place"], first["tied_with"]) == ("a", 1, [])
+    assert (second["label"], second["place"], second["tied_with"]) == ("b", 2, [])
+    # Means of the studies: .91 .92 .93 and .81 .82 .82; differences .10 .10 .11.
+    assert first["test"]["mean"] == pytest.approx(0.92)
+    # 95 % t interval: .92 +- 4.303 * .01 / sqrt(3)
+    assert first["test"]["interval"] == pytest.approx([0.92 - 0.02484, 0.92 + 0.02484], abs=1e-4)
+    (pair,) = summary["pairs"]
+    assert pair["difference"] == pytest.approx(0.31 / 3)
+    assert pair["decision"] == "a better"
+    # All studies confirmed alike on the validation split: the first study's choice is recommended, not the test's best.
+    assert summary["recommendation"] == {
+        "optimizer": "a",
+        "code": "a0()",
+        "sentence": "Use a: it scored best on w (test accuracy 0.92), detectably better than b.",
+    }
+    assert summary["cost"]["seconds"] == 7.5
+    assert first["steps_to_target"] == 10
+    assert first["seconds_to_target"] == pytest.approx(0.02)
+    # a is sgd, b is momentum: the special case won, so momentum was tuned too little.
+    assert any("b was tuned too little" in warning for warning in summary["warnings"])
+
+
+def test_a_tie_and_the_words_for_it() -> None:
+    close = [[0.91, 0.93], [0.90, 0.94], [0.95, 0.91]]
+    summary = summarize(record(), [*tuned(), *confirmed(A, close)], notes())
+    assert [row["place"] for row in summary["standings"]] == [1, 1]
+    assert summary["recommendation"]["sentence"].startswith("No detectable difference: b scored best on w")
+    assert any("this is a first look" in warning for warning in summary["warnings"])
+    text = terminal.as_text(terminal.render(summary))
+    assert "no detectable difference  about" in text
+    assert "b0()" in text
+    assert "Around every rule: cosine schedule, warmup 0.05." in text
+
+
+def test_diverged_confirmations_count_as_the_worst_value() -> None:
+    broken = [[None, 0.9], [0.9, 0.9], [0.9, 0.9]]
+    summary = summarize(record(), [*tuned(), *confirmed(A, broken)], notes())
+    row = next(row for row in summary["standings"] if row["label"] == "b")
+    assert row["test"]["values"][0] == [0.0, 0.9]
+    assert row["diverged"] == 1
+    assert any(w.startswith("1 confirmation trial has no test value") for w in summary["warnings"])
+
+
+def test_a_race_that_has_not_ended_has_no_verdict_and_says_how_to_go_on() -> None:
+    summary = summarize(record("interrupted"), tuned(), {})
+    assert summary["standings"] == []
+    assert "gradrace resume abc123" in summary["recommendation"]["sentence"]
+    assert "24 trials are stored" in summary["recommendation"]["sentence"]
+    assert "gradrace resume abc123" in terminal.as_text(terminal.render(summary))
+
+
+def test_unmeasured_costs_leave_their_columns_empty() -> None:
+    summary = summarize(record(target=None), [*tuned(), *confirmed(A, B)], notes(error="it would not run"))
+    assert summary["standings"][0]["step_seconds"] is None
+    assert summary["standings"][0]["steps_to_target"] is None
+    assert any("it would not run" in warning for warning in summary["warnings"])
+
+
+def test_robustness_counts_decades_around_the_best() -> None:
+    numbers = {"studies": 1, "trials": 4}
+    values = (0.5, 0.88, 0.9, 0.2)  # lr 0.01 and 0.1 are within 5 % of 0.9
+    trials = [outcome("a", 0, point=p, value=values[p]) for p in range(4)]
+    assert robustness(trials, numbers, "max") == pytest.approx(1.0)
+    assert robustness([outcome("a", 0, value=None, status=Status.DIVERGED)], numbers, "max") == 0.0
+
+
+def test_dropped_trials_are_compared_where_all_of_them_were() -> None:
+    numbers = {"studies": 1, "trials": 2}
+    early = outcome("a", 0, point=0, value=0.7, status=Status.DROPPED, curve=Curve([10], [1.0], [0.7], [0.1]))
+    late = outcome("a", 0, point=1, value=0.9, curve=Curve([10, 20], [1, 1], [0.6, 0.9], [0.1, 0.1]))
+    curves = budget_curves([early, late], ["a"], numbers, "max")
+    assert curves["at_step"] == 10
+    # Best of one: the mean of .7 and .6; best of two: .7. The later .9 has no counterpart.
+    assert curves["best_of_n"]["a"] == pytest.approx([0.65, 0.7])
+
+
+def test_plain_progress_says_stage_speed_time_and_leader() -> None:
+    stream = io.StringIO()
+    display = progress("max", stream)
+    assert isinstance(display, PlainProgress)
+    with display as watch:
+        watch.stage("tuning", 8, 100, 50)
+        watch.steps(60)
+        watch.block([outcome("a", 0, point=1, value=0.8), outcome("b", 0, point=2, value=0.7)], trained=True)
+    first, second = stream.getvalue().splitlines()
+    assert first == "tuning: 8 trials, 100 trial-steps to train"
+    assert second.startswith("tuning: 2 of 8 trials, ")
+    assert "trial-steps/s" in second
+    assert second.endswith("leader so far a (0.8)")
+
+
+def test_live_progress_draws_the_same_and_leaves_nothing_behind() -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, force_terminal=True, width=120)
+    with LiveProgress(console, "min") as watch:
+        watch.stage("confirmation", 4, 100, 0)
+        watch.steps(40)
+        watch.block([outcome("a", 0, value=0.8), outcome("b", 0, value=0.7)], trained=True)
+        page = io.StringIO()
+        Console(file=page, width=120).print(watch._line())
+    line = page.getvalue()
+    assert "confirmation" in line
+    assert "2/4 trials" in line
+    assert "leader so far: b (0.7)" in line

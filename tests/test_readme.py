@@ -1,0 +1,32 @@
+"""The README's Python runs as it stands, and its commands exist."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_readmes_example_runs(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    # As someone would paste it: a script without a main guard.
+    script = tmp_path / "example.py"
+    script.write_text(block.replace('budget="quick")', f'budget="quick", store={str(tmp_path / "r.db")!r})'))
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    sentence, code = done.stdout.strip().splitlines()
+    assert "on mine (test accuracy" in sentence
+    assert code.startswith("torch.optim.")
+
+
+@pytest.mark.parametrize("option", sorted(set(re.findall(r"--[a-z][a-z-]+", README)) - {"--help"}))
+def test_every_option_it_names_exists(option: str) -> None:
+    from gradrace.cli import race
+
+    name = option.removeprefix("--").replace("-", "_")
+    assert name in race.__annotations__
