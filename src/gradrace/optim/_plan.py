@@ -20,6 +20,9 @@ from gradrace.optim._method import Kind, Method
 # CPU, many enough that calls cost little. On other devices memory is the only limit.
 CHUNK = {"cpu": 1 << 18}
 CHUNK_ELSEWHERE = 1 << 24
+# Small tensors are gathered up to this size: from 32768 elements on PyTorch calls its threads, and on a busy machine
+# waiting for them costs more than such a vector does.
+GATHERED = {"cpu": (1 << 15) - 1}
 
 _dtype = attrgetter("dtype")
 
@@ -101,7 +104,9 @@ class Bucket:
     def _eager(self, grads: Sequence[Tensor], hyper: Mapping[str, Any]) -> None:
         record = self.method.hyper_record(hyper)
         scalars = self.scalars
-        for unit in _units(self.sizes, CHUNK.get(self.layout.device.type, CHUNK_ELSEWHERE)):
+        device = self.layout.device.type
+        chunk = CHUNK.get(device, CHUNK_ELSEWHERE)
+        for unit in _units(self.sizes, chunk, min(chunk, GATHERED.get(device, chunk))):
             like = {name: _cut(tensors, unit) for name, tensors in self.like.items()}
             scalars = self._unit(_cut(self.params, unit), _cut(grads, unit), like, record)
         for name, value in scalars.items():
@@ -119,10 +124,10 @@ class Bucket:
         for name in like:
             if new[name] is param:  # the parameter as it was before this step
                 new[name] = param.clone()
-        torch.ops.aten._foreach_add_(params, _split(update, sizes))
+        torch.ops.aten._foreach_add_.List(params, _split(update, sizes))
         for name, tensors in like.items():
             if new[name] is not fields[name] or len(tensors) > 1:
-                torch.ops.aten._foreach_copy_(tensors, _split(new[name], sizes))
+                torch.ops.aten._foreach_copy_.default(tensors, _split(new[name], sizes))
         return {name: new[name] for name in self.scalars}
 
 
@@ -176,8 +181,8 @@ def _differs(param: Tensor, other: Tensor) -> bool:
     return other.shape != param.shape or other.stride() != param.stride() or other.dtype != param.dtype
 
 
-def _units(sizes: list[int], limit: int) -> list[list[tuple[int, int, int]]]:
-    """Pieces (tensor, start, length), gathered into units of at most ``limit`` elements."""
+def _units(sizes: list[int], limit: int, gathered: int) -> list[list[tuple[int, int, int]]]:
+    """Pieces (tensor, start, length) of at most ``limit`` elements; small ones in units of at most ``gathered``."""
     units: list[list[tuple[int, int, int]]] = []
     room = 0
     for tensor, size in enumerate(sizes):
@@ -185,7 +190,7 @@ def _units(sizes: list[int], limit: int) -> list[list[tuple[int, int, int]]]:
             length = min(limit, size - start)
             if length > room:
                 units.append([])
-                room = limit
+                room = gathered
             units[-1].append((tensor, start, length))
             room -= length
     return units
