@@ -25,6 +25,11 @@ class Hyper(NamedTuple):
     weight_decay: Tensor | None
 
 
+def init(param: Tensor) -> adam.State:
+    """Adam's averages."""
+    return adam.init(param, amsgrad=False)
+
+
 def update(grad: Tensor, state: adam.State, param: Tensor, hyper: Hyper, step: Tensor) -> tuple[Tensor, adam.State]:
     """``-lr * q * u`` with Adam's uncorrected ``u = m / (sqrt(s) + eps) + weight_decay * w``.
 
@@ -36,12 +41,12 @@ def update(grad: Tensor, state: adam.State, param: Tensor, hyper: Hyper, step: T
     length = norm(direction)
     padded = torch.where(length > 0, length + like(hyper.eps, length), length)
     ratio = trust_ratio(norm(param).clamp(max=LARGEST_NORM), padded, torch.ones_like(step))
-    return descent(ratio * direction, hyper.lr), adam.State(mean, square)
+    return descent(ratio * direction, hyper.lr), state._replace(mean=mean, square=square)
 
 
 optimizer = Optimizer(
     name="lamb",
-    rule=PerTensor(adam.init, update),
+    rule=PerTensor(init, update),
     hyper=Hyper,
     hyperparameters={
         **adam.optimizer.hyperparameters,

@@ -68,8 +68,10 @@ def update(
     """
     if param.ndim != 2:
         plain = adam.Hyper(hyper.lr, hyper.beta1, hyper.beta2, hyper.eps, weight_decay=None)
-        change, averages = adam.update(grad, adam.State(state.mean, state.square), param, plain, step)
-        return with_decoupled_decay(change, param, hyper.lr, hyper.weight_decay), State(*averages)
+        averages = adam.State(state.mean, state.square, peak=param.new_zeros(0))
+        change, averages = adam.update(grad, averages, param, plain, step, amsgrad=False)
+        change = with_decoupled_decay(change, param, hyper.lr, hyper.weight_decay)
+        return change, State(averages.mean, averages.square)
     mean = moving_average(state.mean, grad, hyper.momentum)
     # Nesterov's form: the newest gradient counts as if the average had moved on once more.
     direction = moving_average(mean, grad, hyper.momentum) if nesterov else mean
