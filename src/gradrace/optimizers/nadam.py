@@ -103,6 +103,7 @@ optimizer = Optimizer(
             "uses mu_t only in the correction and the look-ahead.",
         ),
     ),
+    family=("adam", "looks one step ahead, as Nesterov does"),
     torch_class="torch.optim.NAdam",
     arguments={
         "lr": "lr",
