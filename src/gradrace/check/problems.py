@@ -44,7 +44,7 @@ def quadratic(dtype: torch.dtype) -> Problem:
         away = params["weight"].reshape(-1) - target
         return 0.5 * away @ (curvature @ away)
 
-    return Problem("a convex quadratic", start, loss, 0.0, steps=200, factor=20.0)
+    return Problem("a convex quadratic", start, loss, 0.0, steps=150, factor=20.0)
 
 
 def rosenbrock(dtype: torch.dtype) -> Problem:
@@ -75,7 +75,7 @@ def rare(dtype: torch.dtype) -> Problem:
         losses = functional.softplus(params["weight"][0]) - positive * params["weight"][0]
         return share @ losses
 
-    return Problem("logistic regression with rare features", start, loss, minimum, steps=200, factor=20.0)
+    return Problem("logistic regression with rare features", start, loss, minimum, steps=150, factor=20.0)
 
 
 def factorisation(dtype: torch.dtype) -> Problem:
@@ -86,7 +86,7 @@ def factorisation(dtype: torch.dtype) -> Problem:
     def loss(params: Tree) -> Tensor:
         return 0.5 * (params["left"] @ params["right"].T - product).square().sum()
 
-    return Problem("a matrix factorisation", start, loss, 0.0, steps=200, factor=20.0)
+    return Problem("a matrix factorisation", start, loss, 0.0, steps=150, factor=20.0)
 
 
 PROBLEMS: dict[str, Callable[[torch.dtype], Problem]] = {

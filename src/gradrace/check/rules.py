@@ -66,7 +66,10 @@ def returns(optimizer: Optimizer, case: Case, dtype: torch.dtype) -> Iterator[st
     if isinstance(optimizer.rule, PerTensor):
         of = optimizer.rule.update_tensor
         result = of(grads["matrix"], state["matrix"], params["matrix"], hyper, clock(1), **options)
-        yield from _two_things(result)
+        sentences = list(_two_things(result))
+        yield from sentences
+        if sentences:
+            return
     result = optimizer.rule.update(grads, state, params, hyper, clock(1), options)
     sentences = list(_two_things(result))
     yield from sentences
@@ -278,23 +281,22 @@ def _close(found: Tensor, expected: Tensor, tolerance: float) -> bool:
 def side_by_side(optimizer: Optimizer, case: Case, dtype: torch.dtype) -> Iterator[str]:
     """Trials put side by side by vmap, in the first case traced as the engine does, are the trials one by one."""
     rates = learning_rates(optimizer)[1:10:4]
+    alone = [Trained(optimizer, parameters(dtype), Case({**case.hyper, "lr": r}, case.options)) for r in rates]
+    tolerance = 1e-10 if dtype == F64 else 1e-3
     try:
         many = SideBySide(optimizer, parameters(dtype), [{"lr": rate} for rate in rates], case)
-        alone = [Trained(optimizer, parameters(dtype), Case({**case.hyper, "lr": r}, case.options)) for r in rates]
         # Tracing takes time: where one case can be traced so can the others, as good as always.
         step = many.traced() if case is optimizer.cases[0] and dtype == F64 else many.step
+        for number in range(1, STEPS + 1):
+            grads = [gradients(trial.params, number) for trial in alone]
+            step({name: torch.stack([tree[name] for tree in grads]) for name in grads[0]})
+            for row, trial in enumerate(alone):
+                trial.step(grads[row])
+                if not all(_close(many.params[name][row], trial.params[name], tolerance) for name in trial.params):
+                    yield f"Trials side by side differ from the same trials one by one at step {number}."
+                    return
     except Exception as error:
         yield _why_not(error)
-        return
-    tolerance = 1e-10 if dtype == F64 else 1e-3
-    for number in range(1, STEPS + 1):
-        grads = [gradients(trial.params, number) for trial in alone]
-        step({name: torch.stack([tree[name] for tree in grads]) for name in grads[0]})
-        for row, trial in enumerate(alone):
-            trial.step(grads[row])
-            if not all(_close(many.params[name][row], trial.params[name], tolerance) for name in trial.params):
-                yield f"Trials side by side differ from the same trials one by one at step {number}."
-                return
 
 
 def _why_not(error: Exception) -> str:
@@ -309,14 +311,19 @@ def _why_not(error: Exception) -> str:
 
 def diverged_neighbour(optimizer: Optimizer) -> list[str]:
     """A trial whose gradient is NaN leaves the trials beside it alone."""
-    case, rates = Case(), learning_rates(optimizer)[4:6]
+    rates = learning_rates(optimizer)[4:6]
+    starts = [{"lr": rate} for rate in rates]
     try:
-        both = SideBySide(optimizer, parameters(F64), [{"lr": rate} for rate in rates], case)
-        alone = SideBySide(optimizer, parameters(F64), [{"lr": rates[0]}] * 2, case)
-        for step in range(1, STEPS + 1):
-            grads = gradients(parameters(F64), step)
-            both.step({name: torch.stack([value, value * torch.nan]) for name, value in grads.items()})
-            alone.step({name: torch.stack([value, value]) for name, value in grads.items()})
+        alone = SideBySide(optimizer, parameters(F64), [starts[0], starts[0]], Case())
+        grads = [gradients(parameters(F64), step) for step in range(1, STEPS + 1)]
+        for tree in grads:
+            alone.step({name: torch.stack([value, value]) for name, value in tree.items()})
+    except Exception:
+        return []  # it cannot be put side by side, which a check of its own tells
+    try:
+        both = SideBySide(optimizer, parameters(F64), starts, Case())
+        for tree in grads:
+            both.step({name: torch.stack([value, value * torch.nan]) for name, value in tree.items()})
     except Exception as error:
         return [f"Beside a trial whose gradient is NaN, the rule raised {told(error)}."]
     if not all(_close(both.params[name][0], alone.params[name][0], 1e-10) for name in both.params):

@@ -83,12 +83,13 @@ class SideBySide:
 
     def traced(self) -> Callable[[Tree], None]:
         """``step`` as the vectorized engine takes it: traced once, then run as a list of tensor operations."""
-        many: Callable[..., Any] = vmap(self.update, in_dims=(0, 0, 0, 0, None))
+
+        def one(grads: Tree, state: Any, params: Tree, present: Tree, step: Tensor) -> tuple[Tree, Any]:
+            return self.update(grads, state, params, present, step)
+
         slopes = {name: torch.zeros_like(param) for name, param in self.params.items()}
         given = (slopes, self.state, self.params, self.present, clock(1))
-        program = make_fx(lambda *arguments: many(*arguments))(
-            *given
-        )  # make_fx counts the arguments of a method wrongly
+        program = make_fx(vmap(one, in_dims=(0, 0, 0, 0, None)))(*given)
 
         def step(grads: Tree) -> None:
             self.steps += 1

@@ -147,7 +147,7 @@ def start(workload: Workload) -> list[str]:
         shape = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
         return [f"The loss must be a tensor of shape (), but is {shape}."]
     if not torch.isfinite(loss):
-        return [f"The loss before the first step is {float(loss)}; it must be finite."]
+        return [f"The loss before the first step is {loss.item()}; it must be finite."]
     if not loss.requires_grad:
         return ["The loss does not depend on the model's parameters, or was detached from them."]
     named = [(name, param) for name, param in model.named_parameters() if param.requires_grad]
