@@ -30,6 +30,7 @@ STEPS: dict[str, Callable[[Optimizer], list[str]]] = {
     "odd shapes": rules.each_case(rules.odd_shapes),
     "elementwise": rules.each_case(rules.elementwise),
     "side by side": rules.each_case(rules.side_by_side),
+    "traced": rules.traced,
     "diverged neighbour": rules.diverged_neighbour,
     "serialisation": runs.serialisation,
     **{name: runs.descends(name) for name in PROBLEMS},

@@ -139,8 +139,9 @@ def pure(optimizer: Optimizer, case: Case, dtype: torch.dtype) -> Iterator[str]:
         yield "Two calls of init with the same parameters give different states."
     names = ("grads", "state", "params", "hyper", "step")
     for step in range(1, STEPS + 1):
-        given = (gradients(params, step), state, params, record(optimizer, case.hyper), clock(step))
-        kept, again = _copied(given), _copied(given)
+        given: Any = (gradients(params, step), state, params, record(optimizer, case.hyper), clock(step))
+        kept: Any = _copied(given)
+        again: Any = _copied(given)
         updates, after = optimizer.rule.update(*given, options)
         for name, now, then in zip(names, given, kept, strict=True):
             if not same(now, then):
@@ -279,17 +280,15 @@ def _close(found: Tensor, expected: Tensor, tolerance: float) -> bool:
 
 
 def side_by_side(optimizer: Optimizer, case: Case, dtype: torch.dtype) -> Iterator[str]:
-    """Trials put side by side by vmap, in the first case traced as the engine does, are the trials one by one."""
+    """Trials put side by side by vmap are the trials one by one."""
     rates = learning_rates(optimizer)[1:10:4]
     alone = [Trained(optimizer, parameters(dtype), Case({**case.hyper, "lr": r}, case.options)) for r in rates]
     tolerance = 1e-10 if dtype == F64 else 1e-3
     try:
         many = SideBySide(optimizer, parameters(dtype), [{"lr": rate} for rate in rates], case)
-        # Tracing takes time: where one case can be traced so can the others, as good as always.
-        step = many.traced() if case is optimizer.cases[0] and dtype == F64 else many.step
         for number in range(1, STEPS + 1):
             grads = [gradients(trial.params, number) for trial in alone]
-            step({name: torch.stack([tree[name] for tree in grads]) for name in grads[0]})
+            many.step({name: torch.stack([tree[name] for tree in grads]) for name in grads[0]})
             for row, trial in enumerate(alone):
                 trial.step(grads[row])
                 if not all(_close(many.params[name][row], trial.params[name], tolerance) for name in trial.params):
@@ -307,6 +306,31 @@ def _why_not(error: Exception) -> str:
             f"be trained side by side. torch.where(condition, a, b) chooses without looking. {told(error)}."
         )
     return f"Many trials cannot be trained side by side (torch.func.vmap): {told(error)}."
+
+
+def traced(optimizer: Optimizer) -> list[str]:
+    """A step that was traced, as the vectorized engine does, is the same as the step itself; shown on a matrix."""
+    start, hypers = {"matrix": parameters(F64)["matrix"]}, [{"lr": rate} for rate in learning_rates(optimizer)[4:6]]
+    try:
+        literal, replayed = (SideBySide(optimizer, start, hypers, Case()) for _ in range(2))
+        literal.step(_stacked(start, 1))
+    except Exception:
+        return []  # it cannot be put side by side, which a check of its own tells
+    try:
+        step = replayed.traced()
+        step(_stacked(start, 1))
+    except Exception as error:
+        return [_why_not(error)]
+    for number in range(2, STEPS + 1):
+        literal.step(_stacked(start, number))
+        step(_stacked(start, number))
+    if not _close(replayed.params["matrix"], literal.params["matrix"], 1e-10):
+        return ["A step that was traced once and then repeated differs from the step itself: does it count for itself?"]
+    return []
+
+
+def _stacked(params: Tree, step: int) -> Tree:
+    return {name: torch.stack([value, value]) for name, value in gradients(params, step).items()}
 
 
 def diverged_neighbour(optimizer: Optimizer) -> list[str]:
