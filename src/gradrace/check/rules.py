@@ -146,7 +146,7 @@ def pure(optimizer: Optimizer, case: Case, dtype: torch.dtype) -> Iterator[str]:
         for name, now, then in zip(names, given, kept, strict=True):
             if not same(now, then):
                 yield f"The rule changes '{name}', which it is given: compute new tensors, without methods like mul_()."
-        if not same(optimizer.rule.update(*again, options), (updates, after)):
+        if not same(optimizer.rule.update(again[0], again[1], again[2], again[3], again[4], options), (updates, after)):
             yield "Two calls with the same arguments give different results: a rule's memory is its state alone."
         params, state = {name: param + updates[name] for name, param in kept[2].items()}, after
     if not torch.equal(randomness, torch.get_rng_state()):
