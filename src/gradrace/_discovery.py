@@ -12,6 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import cloudpickle
+
 from gradrace.errors import SpecError, WorkloadError
 
 
@@ -62,6 +64,7 @@ def load_file(path: Path) -> ModuleType:
     except Exception as error:
         del sys.modules[name]
         raise WorkloadError(f"{path} raised while it was loaded:\n{users_lines(error, path)}") from error
+    cloudpickle.register_pickle_by_value(module)  # other processes cannot import it by its name
     return module
 
 

@@ -56,6 +56,15 @@ def race(
     seeds: Annotated[int | None, typer.Option(help="Fresh seeds that confirm each study's choice.")] = None,
     steps: Annotated[int | None, typer.Option(help="Training steps of a trial.")] = None,
     schedule: Annotated[str, typer.Option(help="Of the learning rate: constant, cosine or linear.")] = "constant",
+    warmup: Annotated[float, typer.Option(help="Share of the steps over which the learning rate first rises.")] = 0.0,
+    clip_norm: Annotated[float, typer.Option(help="Greatest length of a gradient; 0 for no clipping.")] = 0.0,
+    decoupled_weight_decay: Annotated[
+        float, typer.Option(help="Share of the learning rate by which weights shrink at each step.")
+    ] = 0.0,
+    decay_biases: Annotated[
+        bool, typer.Option("--decay-biases/--no-decay-biases", help="Decay biases and scales of norms too.")
+    ] = False,
+    ema: Annotated[float, typer.Option(help="Evaluate with an average of weights that keeps this share.")] = 0.0,
     halving: Annotated[
         bool, typer.Option("--halving/--no-halving", help="Drop half of a study's trials at 1/4 and 1/2 of the steps.")
     ] = True,
@@ -79,6 +88,11 @@ def race(
         seeds=seeds,
         steps=steps,
         schedule=schedule,
+        warmup=warmup,
+        clip_norm=clip_norm,
+        decoupled_weight_decay=decoupled_weight_decay,
+        decay_biases=decay_biases,
+        ema=ema,
         halving=halving,
         batch_size=batch_size,
         engine=engine,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from gradrace.engine.loop import Loop
 from gradrace.engine.trial import Schedule, Training, Trials, TrialSetup, multiplier
 from gradrace.engine.vectorized import EVALUATION_CHUNK, Vectorized
-from gradrace.optimizers import Optimizer, UpdateRule, optimizer, optimizers
+from gradrace.optimizers import Case, Optimizer, UpdateRule, optimizer, optimizers
 from gradrace.randomness import Stream
 from gradrace.workloads import Workload, workload, workloads
 
@@ -40,16 +40,24 @@ def setup(
     return TrialSetup(found, found.configure(hyper), found.with_options(options), stream)
 
 
-def everyone(streams: Sequence[Stream]) -> list[TrialSetup]:
-    """All optimizers with their cases, at two of their learning rates, over the streams in turn."""
-    setups: list[TrialSetup] = []
+def variants() -> list[tuple[Optimizer, Case]]:
+    """Every optimizer with each set of its structural options that its cases have."""
+    found: dict[Any, tuple[Optimizer, Case]] = {}
     for rule in optimizers().values():
         for case in rule.cases:
-            for share in (0.2, 0.6):
-                hyper = {**case.hyper, "lr": rule.space["lr"].value(share)}
-                # The rows that are kept later, the odd ones, have lost the last stream; every optimizer has such a row.
-                stream = streams[(0, 1, 2, 0)[len(setups) % 4] % len(streams)]
-                setups.append(setup(rule, hyper, stream, case.options))
+            found.setdefault((rule.name, *rule.with_options(case.options).items()), (rule, case))
+    return list(found.values())
+
+
+def everyone(streams: Sequence[Stream]) -> list[TrialSetup]:
+    """All variants at two of their learning rates, over the streams in turn."""
+    setups: list[TrialSetup] = []
+    for rule, case in variants():
+        for share in (0.2, 0.6):
+            hyper = {**case.hyper, "lr": rule.space["lr"].value(share)}
+            # The rows that are kept later, the odd ones, have lost the last stream; every variant has such a row.
+            stream = streams[(0, 1, 2, 0)[len(setups) % 4] % len(streams)]
+            setups.append(setup(rule, hyper, stream, case.options))
     return setups
 
 
@@ -77,18 +85,38 @@ def assert_agree(vectorized: Trials, loop: Trials, until: int, tolerance: float 
     assert vectorized.failures() == loop.failures() == [None] * len(loop.failures())
 
 
-@pytest.mark.parametrize("streams", [ONE_STREAM, STREAMS], ids=["one stream", "several streams"])
 @pytest.mark.parametrize("task", workloads().values(), ids=lambda task: task.name)
-def test_every_optimizer_on_every_workload(task: Workload, streams: list[Stream]) -> None:
+def test_every_optimizer_on_every_workload(task: Workload) -> None:
+    setups = [
+        setup(rule, {"lr": rule.space["lr"].value(0.3 + 0.1 * (n % 4))}, STREAMS[n % len(STREAMS)])
+        for n, rule in enumerate(optimizers().values())
+    ]
+    loop, vectorized = (engine.start(setups, training(task)) for engine in ENGINES[task.name])
+    for until in (1, 10, STEPS):
+        assert_agree(vectorized, loop, until)
+
+
+def agree_while_dropping(task: Workload, streams: list[Stream]) -> None:
     setups = everyone(streams)
     loop, vectorized = (engine.start(setups, training(task)) for engine in ENGINES[task.name])
     for until in (1, 10):
         assert_agree(vectorized, loop, until)
-    kept = list(range(1, len(setups), 2))  # half of each optimizer's trials, as at a rung
+    kept = list(range(1, len(setups), 2))  # half of each variant's trials, as at a rung
     for trials in (loop, vectorized):
         trials.keep(kept)
     assert_agree(vectorized, loop, STEPS)
     assert len(vectorized.diverged_at()) == len(kept)
+
+
+def test_every_variant_of_every_optimizer() -> None:
+    agree_while_dropping(workload("linear"), ONE_STREAM)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("streams", [ONE_STREAM, STREAMS], ids=["one stream", "several streams"])
+@pytest.mark.parametrize("task", workloads().values(), ids=lambda task: task.name)
+def test_every_variant_on_every_workload(task: Workload, streams: list[Stream]) -> None:
+    agree_while_dropping(task, streams)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)

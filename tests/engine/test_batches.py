@@ -24,16 +24,20 @@ def steps(found: Batches, first: int, last: int) -> list[list[int]]:
     return [found.indices(step).tolist() for step in range(first, last + 1)]
 
 
+def joined(found: Batches, first: int, last: int) -> list[int]:
+    return [row for batch in steps(found, first, last) for row in batch]
+
+
 def test_an_epoch_holds_every_example_once_in_an_order_of_its_own() -> None:
     found = batches()
-    epochs = [sum(steps(found, first, first + 3), []) for first in (1, 5, 9)]
+    epochs = [joined(found, first, first + 3) for first in (1, 5, 9)]
     assert all(sorted(epoch) == list(range(EXAMPLES)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in [*epochs, range(EXAMPLES)]}) == 4
 
 
 def test_what_does_not_fill_a_batch_waits_for_another_epoch() -> None:
     found = batches(size=8)
-    epochs = [sum(steps(found, first, first + 1), []) for first in range(1, 21, 2)]
+    epochs = [joined(found, first, first + 1) for first in range(1, 21, 2)]
     assert all(len(set(epoch)) == 16 for epoch in epochs)
     left_out = [set(range(EXAMPLES)) - set(epoch) for epoch in epochs]
     assert set.intersection(*left_out) == set()  # nobody waits for ever

@@ -110,8 +110,9 @@ def test_a_closure_computes_the_loss_anew(rule: Optimizer) -> None:
 def test_parameters_without_a_gradient_stay(rule: Optimizer) -> None:
     used, idle = (nn.Parameter(torch.ones(2)) for _ in range(2))
     optimizer = drop_in(rule)([used, idle], lr=0.1)
-    used.grad = torch.ones(2)
-    optimizer.step()
+    for slope in (1.0, 2.0, 3.0):  # some only look around in their first step
+        used.grad = torch.full((2,), slope)
+        optimizer.step()
     assert torch.equal(idle, torch.ones(2))
     assert idle not in optimizer.state
     assert not torch.equal(used, torch.ones(2))

@@ -209,9 +209,12 @@ def test_blocks_depend_on_spec_contenders_and_plan_alone() -> None:
     blocks = of_all_stages(spec, FIVE, make_plan(FIVE))
     again = of_all_stages(make_spec(), make_contenders([c.rule for c in FIVE]), Plan.from_dict(stored(make_plan(FIVE))))
     assert again == blocks
-    # What was measured or said beside is not in them, nor is the engine.
-    other = replace(make_plan(FIVE), engine="loop", reason="Another.", parameters=5)
+    # What was measured or said beside is not in them, and the engine changes nothing else.
+    other = replace(make_plan(FIVE), reason="Another.", parameters=5, untrained=0.1)
     assert of_all_stages(spec, FIVE, other) == blocks
+    looped = of_all_stages(spec, FIVE, replace(other, engine="loop"))
+    assert {block.engine for block in looped} == {"loop"}
+    assert [replace(block, engine="vectorized") for block in looped] == blocks
     # Order of choices and extensions does not matter.
     plan, chosen, wide = make_plan(FIVE), choose(FIVE, 3), extend(FIVE, 3)
     assert confirmation_blocks(spec, FIVE, plan, chosen[::-1]) == confirmation_blocks(spec, FIVE, plan, chosen)
@@ -224,8 +227,18 @@ def stored(plan: Plan) -> dict[str, Any]:
 
 
 def test_a_plan_is_known_by_its_dict() -> None:
-    plan = make_plan(FIVE, stochastic=True)
+    plan = replace(make_plan(FIVE, stochastic=True), objects=("sgd", "adam"), untrained=0.5)
     assert Plan.from_dict(stored(plan)) == plan
+
+
+def test_contenders_that_are_no_rules_are_looped_in_blocks_of_their_own() -> None:
+    plan = replace(make_plan(FIVE), objects=("sgd", "adam"))
+    blocks = of_all_stages(make_spec(), FIVE, plan)
+    assert {plan.engine_of(contender.label) for contender in FIVE} == {"loop", "vectorized"}
+    for block in blocks:
+        assert {plan.engine_of(trial.contender) for trial in block.trials} == {block.engine}
+    ids = sorted(trial.id for trial in trials_of(blocks))
+    assert ids == sorted(trial.id for trial in trials_of(of_all_stages(make_spec(), FIVE, make_plan(FIVE))))
 
 
 def test_a_contender_keeps_its_points_whoever_else_races() -> None:

@@ -57,6 +57,7 @@ def record(status: str = "finished", target: float | None = 0.8) -> Any:
     }  # fmt: skip
     numbers = {
         "studies": 3, "trials": 4, "seeds": 2, "steps": 20, "halving": True, "currency": "gradients", "seed": 0,
+        "schedule": "cosine", "warmup": 0.05, "clip_norm": 0.0, "decoupled_weight_decay": 0.0, "ema": 0.0,
     }  # fmt: skip
     return SimpleNamespace(
         id="abc123",
@@ -145,8 +146,9 @@ def test_a_tie_and_the_words_for_it() -> None:
     assert summary["recommendation"]["sentence"].startswith("No detectable difference: b scored best on w")
     assert any("this is a first look" in warning for warning in summary["warnings"])
     text = terminal.as_text(terminal.render(summary))
-    assert "no detectable difference (about" in text
+    assert "no detectable difference  about" in text
     assert "b0()" in text
+    assert "Around every rule: cosine schedule, warmup 0.05." in text
 
 
 def test_diverged_confirmations_count_as_the_worst_value() -> None:

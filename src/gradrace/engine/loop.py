@@ -2,17 +2,146 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from gradrace._discovery import users_lines
 from gradrace.engine.batches import Batches, on_device
-from gradrace.engine.trial import Evaluation, Training, TrialSetup, fresh_model, multiplier
+from gradrace.engine.trial import Evaluation, Training, TrialSetup, clipping, fresh_model, multiplier, rule_of
+from gradrace.optimizers import TorchOptimizer
 from gradrace.randomness import seed_of
 from gradrace.workloads import Workload
+
+
+class _Rule:
+    """An update rule at work on one model: gradients by autograd, updates added to the parameters."""
+
+    def __init__(self, setup: TrialSetup, params: dict[str, nn.Parameter], training: Training) -> None:
+        self.setup, self.params, self.training, self.rule = setup, params, training, rule_of(setup)
+        self.state = self.rule.rule.init(self.detached(), setup.options)
+
+    def detached(self) -> dict[str, Tensor]:
+        return {name: p.detach() for name, p in self.params.items()}
+
+    def hyper(self) -> Any:
+        hyper = self.rule.hyper_tensors([dict(self.setup.hyper)], self.training.device)
+        return type(hyper)(*(None if value is None else value[0] for value in hyper))
+
+    def advance(self, loss_of: Callable[[], Tensor], step: int) -> tuple[Tensor, int]:
+        """One step; the loss before it, and how many gradients it took."""
+        loss, around = loss_of(), self.setup.surroundings
+        grads = torch.autograd.grad(loss, list(self.params.values()))
+        if around.clip_norm:
+            length = torch.stack([grad.norm() for grad in grads]).norm()
+            grads = [grad * clipping(length, around.clip_norm) for grad in grads]
+        hyper = self.hyper()
+        factor = multiplier(self.training.schedule, step, self.training.steps, around.warmup)
+        hyper = hyper._replace(lr=hyper.lr * factor)
+        decay(self.params, float(hyper.lr), self.setup, self.training)
+        updates, self.state = self.rule.rule.update(
+            dict(zip(self.params, grads, strict=True)),
+            self.state,
+            self.detached(),
+            hyper,
+            torch.tensor(float(step), dtype=torch.float64),
+            self.setup.options,
+        )
+        for name, param in self.detached().items():
+            param.add_(updates[name])
+        return loss.detach(), 1
+
+    @contextmanager
+    def evaluated(self) -> Iterator[None]:
+        """The model with the parameters to evaluate it with; afterwards, with those that are being trained again."""
+        evaluated = self.rule.evaluated
+        trained = {name: param.clone() for name, param in self.detached().items()} if evaluated else {}
+        if evaluated:
+            put(self.params, evaluated(trained, self.state, self.hyper(), self.setup.options))
+        try:
+            yield
+        finally:
+            put(self.params, trained)
+
+
+def put(params: dict[str, nn.Parameter], values: dict[str, Tensor]) -> None:
+    """Write values into parameters."""
+    for name, value in values.items():
+        params[name].detach().copy_(value)
+
+
+def needs_closure(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether its step computes gradients itself, as often as it likes."""
+    closure = inspect.signature(optimizer.step).parameters.get("closure")
+    return closure is not None and closure.default is inspect.Parameter.empty
+
+
+class _Object:
+    """Any ``torch.optim.Optimizer`` at work on one model."""
+
+    def __init__(self, setup: TrialSetup, params: dict[str, nn.Parameter], training: Training) -> None:
+        assert isinstance(setup.optimizer, TorchOptimizer)
+        self.setup, self.params, self.training = setup, params, training
+        self.optimizer = setup.optimizer.build(list(params.values()), setup.hyper)
+        self.tell("train")
+        self.rates = [group["lr"] for group in self.optimizer.param_groups if "lr" in group]
+        self.needs_closure = needs_closure(self.optimizer)
+
+    def advance(self, loss_of: Callable[[], Tensor], step: int) -> tuple[Tensor, int]:
+        """One step; the loss before it, and how many gradients it took. Some optimizers ask for several."""
+        around = self.setup.surroundings
+        factor = multiplier(self.training.schedule, step, self.training.steps, around.warmup)
+        for group, rate in zip((g for g in self.optimizer.param_groups if "lr" in g), self.rates, strict=True):
+            group["lr"] = rate * factor
+        rate = factor * (self.rates or [0.0])[0]
+        losses: list[Tensor] = []
+
+        def closure() -> Any:
+            self.optimizer.zero_grad()
+            with torch.enable_grad():
+                loss = loss_of()
+                loss.backward()
+            if around.clip_norm:
+                torch.nn.utils.clip_grad_norm_(self.params.values(), around.clip_norm)
+            losses.append(loss.detach())
+            return loss
+
+        if self.needs_closure:
+            decay(self.params, rate, self.setup, self.training)
+            self.optimizer.step(closure)
+        else:
+            closure()
+            decay(self.params, rate, self.setup, self.training)
+            self.optimizer.step()
+        return losses[0], len(losses)
+
+    @contextmanager
+    def evaluated(self) -> Iterator[None]:
+        """Optimizers that average, such as the schedule-free ones, are told when a model is looked at."""
+        self.tell("eval")
+        try:
+            yield
+        finally:
+            self.tell("train")
+
+    def tell(self, mode: str) -> None:
+        told = getattr(self.optimizer, mode, None)
+        if callable(told):
+            told()
+
+
+@torch.no_grad()
+def decay(params: dict[str, nn.Parameter], lr: float, setup: TrialSetup, training: Training) -> None:
+    """Decoupled weight decay, before the step."""
+    share = lr * setup.surroundings.decoupled_weight_decay
+    for param in params.values():
+        if share and (param.dim() > 1 or training.decay_biases):
+            param.mul_(1 - share)
 
 
 class _Trial:
@@ -21,71 +150,56 @@ class _Trial:
     def __init__(self, workload: Workload, setup: TrialSetup, training: Training) -> None:
         self.workload, self.setup, self.training = workload, setup, training
         self.model = fresh_model(workload, setup.stream, training)
-        self.params = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
-        self.state = setup.optimizer.rule.init(self.detached(), setup.options)
+        params = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
+        kind = _Object if isinstance(setup.optimizer, TorchOptimizer) else _Rule
+        self.params, self.steps = params, kind(setup, params, training)
+        self.averages: dict[str, Tensor] = {}
         self.batches = Batches(workload, setup.stream, training)
         self.step = 0
         self.diverged_at: int | None = None
         self.failure: str | None = None
 
-    def detached(self) -> dict[str, torch.Tensor]:
-        return {name: p.detach() for name, p in self.params.items()}
-
-    def hyper(self) -> Any:
-        hyper = self.setup.optimizer.hyper_tensors([dict(self.setup.hyper)], self.training.device)
-        return type(hyper)(*(None if value is None else value[0] for value in hyper))
-
-    def train(self, until: int, data: tuple[torch.Tensor, ...]) -> float:
-        """Mean training loss from the present step to ``until``."""
+    def train(self, until: int, data: tuple[Tensor, ...]) -> float:
+        """Mean training loss from the present step to ``until``; steps are counted in gradients."""
         self.model.train()
-        total, first = 0.0, self.step
-        for step in range(first + 1, until + 1):
+        losses: list[float] = []
+        while self.step < until:
+            step = self.step + 1
             batch = tuple(tensor[self.batches.indices(step)] for tensor in data)
             torch.manual_seed(seed_of(*self.setup.stream, "masks", step))
-            loss = self.workload.loss_of(self.model, batch)
-            grads = torch.autograd.grad(loss, list(self.params.values()))
-            hyper = self.hyper()
-            hyper = hyper._replace(lr=hyper.lr * multiplier(self.training.schedule, step, self.training.steps))
-            updates, self.state = self.setup.optimizer.rule.update(
-                dict(zip(self.params, grads, strict=True)),
-                self.state,
-                self.detached(),
-                hyper,
-                torch.tensor(float(step), dtype=torch.float64),
-                self.setup.options,
-            )
-            with torch.no_grad():
-                for name, param in self.params.items():
-                    param.add_(updates[name])
-            total += loss.item()
+            loss, gradients = self.steps.advance(partial(self.workload.loss_of, self.model, batch), step)
+            losses.append(loss.item())
+            self.average()
             if self.diverged_at is None and not torch.isfinite(loss):
                 self.diverged_at = step
-            self.step = step
-        return total / max(1, until - first)
+            self.step += gradients
+        return sum(losses) / max(1, len(losses))
 
     @torch.no_grad()
-    def evaluate(self, data: tuple[torch.Tensor, ...]) -> tuple[float, float]:
+    def evaluate(self, data: tuple[Tensor, ...]) -> tuple[float, float]:
         self.model.eval()
-        with self.evaluated():
+        with self.averaged() if self.averages else self.steps.evaluated():
             output = self.workload.output(self.model, data)
         metric = self.workload.scored_by.of(output, data[-1])
         return float(metric), float(self.workload.loss(output, data[-1]))
 
+    @torch.no_grad()
+    def average(self) -> None:
+        """Move the averages of the weights on, if the trial keeps any."""
+        share = self.setup.surroundings.ema
+        for name, param in self.params.items() if share else ():
+            old = self.averages.get(name, param)
+            self.averages[name] = share * old + (1 - share) * param
+
     @contextmanager
-    def evaluated(self) -> Iterator[None]:
-        """The model with the parameters to evaluate it with; afterwards, with those that are being trained again."""
-        evaluated = self.setup.optimizer.evaluated
-        trained = {name: param.clone() for name, param in self.detached().items()} if evaluated else {}
-        if evaluated:
-            self.put(evaluated(trained, self.state, self.hyper(), self.setup.options))
+    def averaged(self) -> Iterator[None]:
+        """The model with the averages of its weights."""
+        trained = {name: param.detach().clone() for name, param in self.params.items()}
+        put(self.params, self.averages)
         try:
             yield
         finally:
-            self.put(trained)
-
-    def put(self, values: dict[str, torch.Tensor]) -> None:
-        for name, value in values.items():
-            self.params[name].detach().copy_(value)
+            put(self.params, trained)
 
 
 class LoopTrials:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from gradrace.errors import WorkloadError
-from gradrace.optimizers import Optimizer
+from gradrace.optimizers import AnyOptimizer, Optimizer
 from gradrace.randomness import Stream, seed_of
 from gradrace.workloads import Workload
 
@@ -19,22 +19,46 @@ Schedule = Literal["constant", "cosine", "linear"]
 
 
 @dataclass(frozen=True)
-class TrialSetup:
-    """One trial: its optimizer, every hyperparameter's value, structural options and stream of randomness."""
+class Surroundings:
+    """What belongs to the race and not to the rule. Each is off at 0.
 
-    optimizer: Optimizer
+    Attributes:
+        warmup: share of the steps over which the learning rate rises from 0 in a straight line; then the schedule.
+        clip_norm: greatest length of the whole gradient; a longer one is scaled down to it.
+        decoupled_weight_decay: before each step ``w <- w - lr * decay * w``, for matrices and larger; see
+            ``Training.decay_biases`` for the rest.
+        ema: ``e <- ema * e + (1 - ema) * w`` after each step, from the first step's weights on; a model is evaluated
+            with these averages.
+    """
+
+    warmup: float = 0.0
+    clip_norm: float = 0.0
+    decoupled_weight_decay: float = 0.0
+    ema: float = 0.0
+
+
+@dataclass(frozen=True)
+class TrialSetup:
+    """One trial: its optimizer, hyperparameters' values, structural options, stream of randomness and surroundings."""
+
+    optimizer: AnyOptimizer
     hyper: Mapping[str, float]
     options: Mapping[str, bool]
     stream: Stream
+    surroundings: Surroundings = Surroundings()
 
 
 @dataclass(frozen=True)
 class Training:
-    """What all trials of a block have in common. ``steps`` is the length over which the schedule runs its course."""
+    """What all trials of a block have in common. ``steps`` is the length over which the schedule runs its course.
+
+    ``decay_biases`` lets decoupled weight decay act on vectors too: biases and the scales of norms.
+    """
 
     steps: int
     batch_size: int
     schedule: Schedule = "constant"
+    decay_biases: bool = False
     device: str = "cpu"
     dtype: torch.dtype = torch.float32
 
@@ -71,13 +95,32 @@ class Trials(Protocol):
         ...
 
 
-def multiplier(schedule: Schedule, step: int, steps: int) -> float:
-    """The share of the learning rate in force at ``step`` (1 to ``steps``): 1 at the first, towards 0 at the last.
+def rule_of(setup: TrialSetup) -> Optimizer:
+    """The update rule of a trial.
+
+    Raises:
+        WorkloadError: its optimizer is none, and can only be stepped itself.
+    """
+    if not isinstance(setup.optimizer, Optimizer):
+        raise WorkloadError(f"{setup.optimizer.name} is no update rule, so only the loop engine can train with it.")
+    return setup.optimizer
+
+
+def multiplier(schedule: Schedule, step: int, steps: int, warmup: float = 0.0) -> float:
+    """The share of the learning rate in force at ``step`` (1 to ``steps``).
+
+    It rises in a straight line to 1 over the first ``warmup * steps`` steps; the schedule runs over the others, from 1
+    towards 0.
 
     >>> [multiplier("linear", step, 4) for step in (1, 2, 3, 4)]
     [1.0, 0.75, 0.5, 0.25]
+    >>> [multiplier("linear", step, 4, warmup=0.5) for step in (1, 2, 3, 4)]
+    [0.5, 1.0, 1.0, 0.5]
     """
-    done = (step - 1) / steps
+    rising = round(warmup * steps)
+    if step <= rising:
+        return step / rising
+    done = (step - 1 - rising) / (steps - rising)
     match schedule:
         case "constant":
             return 1.0
@@ -85,6 +128,11 @@ def multiplier(schedule: Schedule, step: int, steps: int) -> float:
             return 1.0 - done
         case "cosine":
             return 0.5 * (1.0 + math.cos(math.pi * done))
+
+
+def clipping(length: Tensor, limit: Tensor | float) -> Tensor:
+    """What a gradient of this length is multiplied by, as ``torch.nn.utils.clip_grad_norm_`` does."""
+    return (limit / (length + 1e-6)).clamp(max=1.0)
 
 
 def fresh_model(workload: Workload, stream: Stream, training: Training) -> nn.Module:

@@ -16,8 +16,9 @@ from torch.func import functional_call, grad_and_value, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._pytree import tree_map
 
+from gradrace.engine.around import Around
 from gradrace.engine.batches import Batches, on_device
-from gradrace.engine.trial import Evaluation, Training, TrialSetup, fresh_model, multiplier
+from gradrace.engine.trial import Evaluation, Training, TrialSetup, fresh_model, rule_of
 from gradrace.randomness import seed_of
 from gradrace.workloads import Batch, Workload
 
@@ -67,7 +68,7 @@ class _Group:
     """Neighbouring rows of a block that one optimizer updates, with their state."""
 
     def __init__(self, setups: Sequence[TrialSetup], start: int, layout: Layout) -> None:
-        self.optimizer, self.options, self.layout = setups[0].optimizer, dict(setups[0].options), layout
+        self.optimizer, self.options, self.layout = rule_of(setups[0]), dict(setups[0].options), layout
         self.setups, self.start, self.state = list(setups), start, None
 
     @property
@@ -105,7 +106,7 @@ class _Group:
             return self.row(updates), state
 
         key = ("update", self.optimizer, tuple(self.options.items()), tuple(names), params.shape, params.dtype)
-        function = vmap(one, in_dims=(0, 0, 0, 0, None, None))
+        function = vmap(one, in_dims=(0, 0, 0, 0, None, 0))
         updates, self.state = programs.run(key, function, params, grads, self.state, values, step, factor)
         return updates
 
@@ -150,6 +151,7 @@ class VectorizedTrials:
         self._batches = {stream: Batches(workload, stream, training) for stream in models}
         self._diverged_at = torch.zeros(len(setups), dtype=torch.int64, device=training.device)
         self._step = 0
+        self._around = Around(setups, self._layout, training)
         self._groups = _grouped(setups, self._layout)
         for group in self._groups:
             group.state = group.initial_state(self._flat[group.rows])
@@ -161,7 +163,8 @@ class VectorizedTrials:
     def train(self, until: int) -> list[float]:
         """See ``Trials``."""
         first, setups = self._step, self._setups
-        hypers = [group.hyper(self.training.device) for group in self._groups]
+        hypers, around = [group.hyper(self.training.device) for group in self._groups], self._around
+        rates = torch.cat([hyper.lr for hyper in hypers])
         total = torch.zeros(len(setups), dtype=torch.float64, device=self.training.device)
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             for step in range(first + 1, until + 1):
@@ -170,10 +173,13 @@ class VectorizedTrials:
                 self._diverged_at = torch.where(diverging, step, self._diverged_at)
                 total += losses
                 clock = torch.tensor(float(step), dtype=torch.float64, device=self.training.device)
-                factor = clock.new_tensor(multiplier(self.training.schedule, step, self.training.steps))
+                factors = around.factors(step)
+                grads = around.clipped(grads)
+                around.decay(self._flat, rates * factors)
                 for group, hyper in zip(self._groups, hypers, strict=True):
-                    params = self._flat[group.rows]
-                    params += group.updates(self._programs, params, grads[group.rows], hyper, clock, factor)
+                    params, rows = self._flat[group.rows], group.rows
+                    params += group.updates(self._programs, params, grads[rows], hyper, clock, factors[rows])
+                around.average(self._flat)
                 self._step = step
         return (total / max(1, until - first)).tolist()
 
@@ -215,6 +221,7 @@ class VectorizedTrials:
         flat = self._flat
         if any(group.optimizer.evaluated for group in self._groups):
             flat = torch.cat([group.evaluated(flat[group.rows], self.training.device) for group in self._groups])
+        flat = self._around.averaged(flat)
         outputs = [
             self._predict(flat, tuple(tensor[start : start + EVALUATION_CHUNK] for tensor in data))
             for start in range(0, len(data[0]), EVALUATION_CHUNK)
@@ -259,6 +266,7 @@ class VectorizedTrials:
             mine = index[group.rows] - before.start
             group.state = tree_map(lambda tensor, mine=mine: tensor[mine], before.state)
         self._flat, self._diverged_at, self._groups = self._flat[index], self._diverged_at[index], kept
+        self._around.keep(self._setups, index)
         streams = {setup.stream for setup in self._setups}
         self._batches = {stream: batches for stream, batches in self._batches.items() if stream in streams}
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 
 from gradrace._discovery import discover
 from gradrace.errors import unknown_name
 from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor, UpdateRule
+from gradrace.optimizers._torch import AnyOptimizer, TorchOptimizer, resolve
 
 __all__ = [
+    "AnyOptimizer",
     "BadInput",
     "Card",
     "Case",
     "Hyperparameter",
     "Optimizer",
     "PerTensor",
+    "TorchOptimizer",
     "UpdateRule",
+    "find",
     "optimizer",
     "optimizers",
 ]
@@ -37,3 +42,8 @@ def optimizer(name: str) -> Optimizer:
     if name not in known:
         raise unknown_name("optimizer", name, known)
     return known[name]
+
+
+def find(given: object, tuned: Iterable[str] = ()) -> AnyOptimizer:
+    """An optimizer from a name of ours, a dotted name, a file, a class or a function; see ``resolve``."""
+    return resolve(given, optimizers(), tuned)

@@ -181,6 +181,10 @@ class Optimizer:
             if name not in self.hyperparameters:
                 refuse(SpecError(f"Optimizer '{self.name}' tunes '{name}', which is not one of its hyperparameters."))
 
+    def accepts(self, name: str) -> bool:
+        """Whether there is a hyperparameter of this name."""
+        return name in self.hyperparameters
+
     def configure(self, hyper: Mapping[str, float] | None = None) -> dict[str, float]:
         """All hyperparameters: the defaults, with ``hyper`` in their place, checked.
 
@@ -246,8 +250,8 @@ class Optimizer:
             defaults = _signature_defaults(self.torch_class)
         arguments = self.torch_arguments(self.configure(hyper), self.with_options(options))
         shown = {name: value for name, value in arguments.items() if name == "lr" or value != defaults.get(name)}
-        written = ", ".join(f"{name}={_written(value)}" for name, value in shown.items())
-        return f"{self.torch_class}(model.parameters(), {written})"
+        line = ", ".join(f"{name}={written(value)}" for name, value in shown.items())
+        return f"{self.torch_class}(model.parameters(), {line})"
 
 
 def _resolve(dotted: str) -> Any:
@@ -259,10 +263,10 @@ def _signature_defaults(dotted: str) -> dict[str, Any]:
     return {name: parameter.default for name, parameter in inspect.signature(_resolve(dotted)).parameters.items()}
 
 
-def _written(value: Any) -> str:
+def written(value: Any) -> str:
     """A value as one would type it: three digits, counted from 1 where a decay is close to it (0.99962, not 1)."""
     if isinstance(value, tuple):
-        return "(" + ", ".join(_written(item) for item in value) + ")"
+        return "(" + ", ".join(written(item) for item in value) + ")"
     if not isinstance(value, float):
         return repr(value)
     if 0.9 < value < 1:

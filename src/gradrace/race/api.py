@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from platformdirs import user_data_path
 
 from gradrace._version import __version__
 from gradrace.errors import SpecError, StoreError
-from gradrace.optimizers import Optimizer
+from gradrace.optimizers import AnyOptimizer
 from gradrace.race.orchestrator import Entry, Silent, Watch, lane_count, run
 from gradrace.race.result import RaceResult
 from gradrace.race.spec import DEFAULT_CONTENDERS, Contender, RaceSpec, find_task, make_contenders, make_spec, race_id
@@ -23,7 +23,7 @@ from gradrace.workloads import Workload
 
 def race(
     workload: str | Path | Workload = "digits",
-    optimizers: Sequence[str | Optimizer | Contender] = DEFAULT_CONTENDERS,
+    optimizers: Sequence[str | Path | AnyOptimizer | Callable[..., Any] | Contender] = DEFAULT_CONTENDERS,
     *,
     budget: str = "standard",
     studies: int | None = None,
@@ -31,6 +31,11 @@ def race(
     seeds: int | None = None,
     steps: int | None = None,
     schedule: str = "constant",
+    warmup: float = 0.0,
+    clip_norm: float = 0.0,
+    decoupled_weight_decay: float = 0.0,
+    decay_biases: bool = False,
+    ema: float = 0.0,
     halving: bool = True,
     batch_size: int | None = None,
     engine: str = "auto",
@@ -48,13 +53,19 @@ def race(
 
     Args:
         workload: the name of a built-in one, a ``.py`` file that defines ``workload``, or a ``Workload``.
-        optimizers: names, ``Optimizer`` objects or ``Contender`` objects.
+        optimizers: ``Contender`` objects, or whatever a contender's optimizer may be: names, ``Optimizer`` objects,
+            ``torch.optim.Optimizer`` classes and functions that make one, dotted names, ``.py`` files.
         budget: ``"quick"``, ``"standard"`` or ``"thorough"``: a preset of the four numbers that follow.
         studies: independent tunings of each contender, K; at least 3 for a verdict.
         trials: trials in each study, N.
         seeds: fresh seeds on which each study's choice is confirmed, S.
         steps: training steps of a trial.
         schedule: of the learning rate: ``"constant"``, ``"cosine"`` or ``"linear"``.
+        warmup: share of the steps over which the learning rate first rises, in a straight line.
+        clip_norm: greatest length of a gradient; longer ones are scaled down. 0 for no clipping.
+        decoupled_weight_decay: before each step weights shrink by this share of the learning rate. 0 for none.
+        decay_biases: let that act on biases and the scales of norms as well.
+        ema: evaluate with an exponential average of the weights that keeps this share at each step. 0 for none.
         halving: drop half of a study's trials at a quarter and at half of the steps.
         batch_size: examples in a batch; the workload's own by default.
         engine: ``"auto"`` measures which is faster, ``"vectorized"`` or ``"loop"`` insist.
@@ -81,6 +92,11 @@ def race(
         steps=steps,
         batch_size=batch_size,
         schedule=schedule,
+        warmup=warmup,
+        clip_norm=clip_norm,
+        decoupled_weight_decay=decoupled_weight_decay,
+        decay_biases=decay_biases,
+        ema=ema,
         halving=halving,
         engine=engine,
         currency=currency,
@@ -145,7 +161,10 @@ def entry_of(record: RaceRecord) -> Entry:
             "does not hold. Run the same script again: it goes on where the race stopped."
         )
     task = find_task(reference["path"] if reference["kind"] == "file" else reference["name"])
-    contenders = tuple(Contender.from_description(values) for values in record.spec["contenders"])
+    sources = {label: known["source"] for label, known in record.plan["contenders"].items()}
+    contenders = tuple(
+        Contender.from_description(values, sources[values["label"]]) for values in record.spec["contenders"]
+    )
     spec = RaceSpec(**record.spec["race"])
     if race_id(spec, contenders, task) != record.id:
         raise SpecError(

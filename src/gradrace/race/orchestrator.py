@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from gradrace._version import __version__
 from gradrace.engine.lanes import Lanes
 from gradrace.engine.lanes import Task as LaneTask
 from gradrace.errors import GradraceError, Interrupted, SpecError
+from gradrace.optimizers import TorchOptimizer
 from gradrace.outcomes import Outcome
 from gradrace.race import probe
 from gradrace.race.choose import choices, edges_left, find_extensions
@@ -145,7 +146,16 @@ def make_plan(entry: Entry, workers: Lanes) -> Plan:
         steps[contender.label] = max(1, round(spec.steps * share))
         if spec.halving:
             check_halving(spec.trials, steps[contender.label])
-    return Plan(findings.engine, findings.reason, findings.stochastic, steps, findings.parameters, findings.untrained)
+    objects = tuple(c.label for c in entry.contenders if isinstance(c.rule, TorchOptimizer))
+    return Plan(
+        findings.engine,
+        findings.reason,
+        findings.stochastic,
+        steps,
+        findings.parameters,
+        findings.untrained,
+        objects,
+    )
 
 
 def _one(workers: Lanes, function: Any) -> Any:
@@ -187,7 +197,7 @@ class _Race:
                 self.watch.block([known[trial.id] for trial in block.trials], trained=False)
         longest_first = sorted(missing, key=lambda block: -block.trial_steps(constant))
         by_id = {block.id: block for block in blocks}
-        tasks = [LaneTask(block.id, train_block, (block, self.plan.engine)) for block in longest_first]
+        tasks = [LaneTask(block.id, train_block, (block,)) for block in longest_first]
         for result in self.workers.run(tasks, self.watch.steps):
             block = by_id[result.key]
             outcomes = result.value if result.error is None else failed_block(block, str(result.error))
@@ -210,6 +220,7 @@ class _Race:
             contender = contenders[choice.contender]
             full = contender.full_configuration(choice.configuration)
             line = contender.rule.code(full, contender.options)
+            line += around_in_words(contender.surroundings(choice.configuration, self.entry.spec), self.entry.spec)
             lines.append({**asdict(choice), "configuration": dict(choice.configuration), "code": line})
         edges = [{**asdict(edge), "space": edge.space.to_dict()} for edge in extensions]
         self.store.write_note(self.entry.id, "choices", {"choices": lines, "extensions": edges, "left": list(left)})
@@ -222,6 +233,19 @@ class _Race:
             return _one(self.workers, probe.measure_costs)
         except GradraceError as error:
             return {"error": str(error)}
+
+
+def around_in_words(values: Mapping[str, float], spec: RaceSpec) -> str:
+    """A comment for the line to paste that names what else the training loop needs, or nothing."""
+    words = {
+        "warmup": "warm-up over {:.3g} of the steps",
+        "clip_norm": "gradients clipped to norm {:.3g}",
+        "decoupled_weight_decay": "decoupled weight decay {:.3g}",
+        "ema": "weights averaged with decay {:.5g}",
+    }
+    parts = [words[name].format(value) for name, value in values.items() if value]
+    parts += [f"{spec.schedule} schedule"] if spec.schedule != "constant" else []
+    return f"  # with {', '.join(parts)}" if parts else ""
 
 
 def _stored(entry: Entry, plan: Plan) -> dict[str, Any]:
@@ -244,6 +268,7 @@ def _stored(entry: Entry, plan: Plan) -> dict[str, Any]:
         "contenders": {
             contender.label: {
                 "optimizer": contender.rule.name,
+                "source": dict(contender.rule.source) if isinstance(contender.rule, TorchOptimizer) else None,
                 "special_cases": list(contender.rule.special_cases),
                 "dimensions": {n: s.to_dict() for n, s in contender.dimensions(entry.spec.trials).items()},
             }

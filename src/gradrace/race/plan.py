@@ -36,6 +36,7 @@ class Plan:
         stochastic: the model draws random numbers while it trains (dropout); then a block has one seed only.
         steps: length of a full trial of each contender, by label.
         parameters: trainable parameters of the model.
+        objects: labels of contenders that are no update rules; they train one model at a time, by the loop engine.
         untrained: metric of the model before its first step, on the validation split; None if it is not finite.
     """
 
@@ -45,6 +46,7 @@ class Plan:
     steps: Mapping[str, int]
     parameters: int
     untrained: float | None = None
+    objects: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as JSON types."""
@@ -54,7 +56,11 @@ class Plan:
     def from_dict(cls, values: Mapping[str, Any]) -> Plan:
         """The plan that ``to_dict`` described."""
         names = ("engine", "reason", "stochastic", "steps", "parameters", "untrained")
-        return cls(**{name: values[name] for name in names})
+        return cls(**{name: values[name] for name in names}, objects=tuple(values["objects"]))
+
+    def engine_of(self, label: str) -> str:
+        """The engine that trains a contender's trials."""
+        return "loop" if label in self.objects else self.engine
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,7 @@ class Block:
     id: str
     stage: Stage
     trials: tuple[PlannedTrial, ...]
+    engine: str
     steps: int
     rungs: tuple[int, ...]
     checkpoints: tuple[int, ...] = field(default=())
@@ -190,21 +197,22 @@ def _blocks(
 ) -> list[Block]:
     """Pack groups, which must stay together, into blocks of about BLOCK_TRIALS live trials, as even as can be.
 
-    Trials of different length are apart, and where the model is stochastic also trials of different seeds.
+    Trials of different length or engine are apart, and where the model is stochastic also trials of different seeds.
     """
 
-    def kind(group: Sequence[PlannedTrial]) -> tuple[int, Any]:
+    def kind(group: Sequence[PlannedTrial]) -> tuple[int, str, Any]:
         trial = group[0]
-        return plan.steps[trial.contender], (trial.study, trial.seed) if plan.stochastic else None
+        seed = (trial.study, trial.seed) if plan.stochastic else None
+        return plan.steps[trial.contender], plan.engine_of(trial.contender), seed
 
     blocks: list[Block] = []
-    for (steps, _), same in groupby(sorted(groups, key=kind), key=kind):
+    for (steps, engine, _), same in groupby(sorted(groups, key=kind), key=kind):
         for members in _packed(list(same), 2 * BLOCK_TRIALS if halving else BLOCK_TRIALS):
             trials = tuple(sorted(members, key=lambda trial: trial.contender))
             identity = "/".join(part for part in (stage.value, name, f"{len(blocks):04d}") if part)
             rungs = rung_steps(steps, halving)
             points = {max(1, steps * part // EVALUATIONS) for part in range(1, EVALUATIONS + 1)}
-            blocks.append(Block(identity, stage, trials, steps, rungs, tuple(sorted(points | set(rungs)))))
+            blocks.append(Block(identity, stage, trials, engine, steps, rungs, tuple(sorted(points | set(rungs)))))
     return blocks
 
 

@@ -14,12 +14,14 @@ from torch.utils._pytree import tree_leaves
 
 from gradrace._discovery import users_lines
 from gradrace.engine.batches import Batches, on_device
-from gradrace.engine.loop import Loop
-from gradrace.engine.trial import Training, TrialSetup, fresh_model
-from gradrace.engine.vectorized import Vectorized
+from gradrace.engine.loop import needs_closure
+from gradrace.engine.trial import Training, Trials, TrialSetup, fresh_model
 from gradrace.errors import GradraceError, SpecError, WorkloadError
 from gradrace.optim import drop_in
+from gradrace.optimizers import Optimizer, TorchOptimizer
+from gradrace.race.spec import Contender
 from gradrace.race.train import Grounds, Progress
+from gradrace.workloads import Batch, Workload
 
 TIMED_STEPS = 5
 TRIALS_EACH = 8
@@ -56,13 +58,17 @@ def _findings(state: dict[str, Any]) -> Findings:
     grounds: Grounds = state["grounds"]
     training = grounds.training(TIMED_STEPS + 1)
     setups = [
-        TrialSetup(contender.rule, contender.full_configuration({}), contender.options, (grounds.spec.seed, 0, 0))
+        TrialSetup(contender.rule, contender.typical_configuration(), contender.options, (grounds.spec.seed, 0, 0))
         for contender in grounds.contenders.values()
     ]
     model = fresh_model(grounds.workload, setups[0].stream, training)
     stochastic = _check_loss(grounds, model, setups[0], training)
-    loop_seconds, untrained = _try_engine(state["engines"]["loop"], setups, training)
-    engine, reason = _choose_engine(state, model, setups, training, loop_seconds)
+    loop_seconds, untrained = _try_contenders(state, setups, training)
+    rules = [setup for setup in setups if isinstance(setup.optimizer, Optimizer)]
+    engine, reason = "loop", "No contender is an update rule; other optimizers train one model at a time."
+    if rules:
+        rule_seconds = statistics.mean(loop_seconds[setups.index(setup)] for setup in rules)
+        engine, reason = _choose_engine(state, model, rules, training, rule_seconds)
     parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return Findings(engine, reason, stochastic, parameters, untrained if math.isfinite(untrained) else None)
 
@@ -79,7 +85,7 @@ def _choose_engine(
     if obstacle is None:
         try:
             many = [setup for setup in setups for _ in range(TRIALS_EACH)]
-            seconds, _ = _try_engine(state["engines"]["vectorized"], many, training)
+            seconds, _ = _try(state["engines"]["vectorized"].start(many, training))
         except Exception as error:
             obstacle = f"the model cannot be vectorized: {str(error).strip().splitlines()[0]}"
         else:
@@ -92,18 +98,40 @@ def _choose_engine(
     return "loop", f"Not vectorized: {obstacle}."
 
 
-def _try_engine(engine: Loop | Vectorized, setups: list[TrialSetup], training: Training) -> tuple[float, float]:
-    """Seconds per trial for the timed steps (the first step, which may trace, not counted), and the metric before."""
-    trials = engine.start(setups, training)
-    untrained = trials.evaluate("validation").metric[0]
+def _try_contenders(state: dict[str, Any], setups: list[TrialSetup], training: Training) -> tuple[list[float], float]:
+    """Seconds of each contender's try by the loop engine, and the metric of the untrained model.
+
+    An error of every contender is the workload's; an error of some is theirs.
+    """
+    workload, labels = state["grounds"].workload, list(state["grounds"].contenders)
+    seconds, untrained, failures = [], math.nan, {}
+    for label, setup in zip(labels, setups, strict=True):
+        try:
+            trials = state["engines"]["loop"].start([setup], training)
+        except GradraceError:
+            raise
+        except Exception as error:
+            failures[label] = users_lines(error)  # its optimizer refuses this model's parameters
+            continue
+        taken, untrained = _try(trials)
+        seconds.append(taken)
+        (failure,) = trials.failures()
+        if failure:
+            failures[label] = failure
+    if len(failures) == len(labels):
+        raise WorkloadError(f"Workload '{workload.name}' raised in its first steps:\n{failures[labels[0]]}")
+    for label, failure in failures.items():
+        raise SpecError(f"Contender '{label}' cannot train the model of workload '{workload.name}':\n{failure}")
+    return seconds, untrained
+
+
+def _try(trials: Trials) -> tuple[float, float]:
+    """Seconds of the timed steps (the first step, which may trace, not counted), and the metric before."""
+    untrained = trials.evaluate("validation").metric
     trials.train(1)
     start = time.perf_counter()
     trials.train(TIMED_STEPS + 1)
-    seconds = time.perf_counter() - start
-    for failure in trials.failures():
-        if failure:
-            raise WorkloadError(f"Workload '{engine.workload.name}' raised in its first steps:\n{failure}")
-    return seconds / len(setups), untrained
+    return (time.perf_counter() - start) / len(untrained), untrained[0]
 
 
 def _check_loss(grounds: Grounds, model: nn.Module, setup: TrialSetup, training: Training) -> bool:
@@ -147,17 +175,11 @@ def measure_costs(state: dict[str, Any], progress: Progress) -> dict[str, dict[s
     runs = {}
     for label, contender in grounds.contenders.items():
         model = fresh_model(workload, (grounds.spec.seed, 0, 0), training)
-        hyper = contender.full_configuration({})
-        runs[label] = (model, drop_in(contender.rule, **contender.options)(model.parameters(), **hyper))
+        runs[label] = (model, _drop_in(contender, model))
     seconds: dict[str, list[float]] = {label: [] for label in runs}
     for _ in range(MEASURED_ROUNDS):
         for label, (model, optimizer) in runs.items():
-            start = time.perf_counter()
-            for _ in range(MEASURED_STEPS):
-                optimizer.zero_grad()
-                workload.loss_of(model, batch).backward()
-                optimizer.step()
-            seconds[label].append((time.perf_counter() - start) / MEASURED_STEPS)
+            seconds[label].append(_step_seconds(workload, model, optimizer, batch))
     return {
         label: {
             "step_seconds": statistics.median(seconds[label]),
@@ -167,6 +189,38 @@ def measure_costs(state: dict[str, Any], progress: Progress) -> dict[str, dict[s
     }
 
 
+def _step_seconds(workload: Workload, model: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch) -> float:
+    """Seconds per gradient and what the optimizer does with it, in a plain training loop."""
+    gradients = 0
+
+    def closure() -> Any:
+        nonlocal gradients
+        gradients += 1
+        optimizer.zero_grad()
+        loss = workload.loss_of(model, batch)
+        loss.backward()
+        return loss
+
+    alone = not needs_closure(optimizer)
+    start = time.perf_counter()
+    for _ in range(MEASURED_STEPS):
+        if alone:
+            closure()
+            optimizer.step()
+        else:
+            with torch.enable_grad():
+                optimizer.step(closure)
+    return (time.perf_counter() - start) / gradients
+
+
+def _drop_in(contender: Contender, model: nn.Module) -> torch.optim.Optimizer:
+    hyper, params = contender.typical_configuration(), [p for p in model.parameters() if p.requires_grad]
+    if isinstance(contender.rule, TorchOptimizer):
+        return contender.rule.build(params, hyper)
+    return drop_in(contender.rule, **contender.options)(params, **hyper)
+
+
 def _state_bytes(optimizer: torch.optim.Optimizer) -> int:
-    leaves = tree_leaves([state["memory"] for state in optimizer.state.values()])
-    return sum(leaf.numel() * leaf.element_size() for leaf in leaves)
+    """Bytes of all tensors that the optimizer remembers, its counts of steps left out."""
+    tensors = (leaf for leaf in tree_leaves(dict(optimizer.state)) if isinstance(leaf, torch.Tensor))
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors if tensor.dim())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -19,13 +20,22 @@ from gradrace._discovery import load_file
 from gradrace._version import __version__
 from gradrace.engine.trial import Schedule
 from gradrace.errors import SpecError, WorkloadError
-from gradrace.optimizers import Optimizer, optimizer
+from gradrace.optimizers import AnyOptimizer, Hyperparameter, Optimizer, TorchOptimizer, find, optimizers
 from gradrace.race.rungs import check_halving
 from gradrace.space import Dimension, space_from_dict
 from gradrace.workloads import Workload, workload
 
 DEFAULT_CONTENDERS = ("sgd", "momentum", "adagrad", "rmsprop", "adam")
 MOST_LABEL = 60
+
+
+SURROUNDINGS = {
+    "warmup": Hyperparameter(0.0, "share of the steps over which the learning rate rises to its value", high=1.0),
+    "clip_norm": Hyperparameter(0.0, "greatest length of a gradient; 0 for none"),
+    "decoupled_weight_decay": Hyperparameter(0.0, "share of lr by which weights shrink at each step"),
+    "ema": Hyperparameter(0.0, "share of the average of weights that is kept; 0 for none", high=1.0),
+}
+"""What is around a rule and may be the same for all contenders, held for one, or tuned with it."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +60,12 @@ class Contender:
     """An optimizer entered in a race.
 
     Args:
-        optimizer: its name, or an ``Optimizer``.
+        optimizer: its name, an ``Optimizer``, or any other one: a ``torch.optim.Optimizer`` class, a function of
+            parameters and hyperparameters that makes one, the dotted name of either, or a ``.py`` file.
         label: what it is called in this race; its name by default. Labels tell variants apart and must differ.
-        space: search spaces that replace or add to its own, by hyperparameter.
-        hyper: hyperparameters held at a value; they are not tuned.
+        space: search spaces that replace or add to its own, by hyperparameter; also of what is around the rule:
+            ``warmup``, ``clip_norm``, ``decoupled_weight_decay``, ``ema``.
+        hyper: hyperparameters, and what is around the rule, held at a value; they are not tuned.
         options: structural options, such as ``{"nesterov": True}``.
         scramble: contenders with the same number meet the same quasi-random points (they are paired); another number
             draws other points, which is how one optimizer is raced against itself.
@@ -62,7 +74,7 @@ class Contender:
         SpecError: an unknown optimizer, hyperparameter or option, or a value that is not allowed.
     """
 
-    optimizer: str | Optimizer
+    optimizer: str | Path | AnyOptimizer | Callable[..., Any]
     label: str = ""
     space: Mapping[str, Dimension] = field(default_factory=dict)
     hyper: Mapping[str, float] = field(default_factory=dict)
@@ -70,11 +82,7 @@ class Contender:
     scramble: int = 0
 
     def __post_init__(self) -> None:
-        found = optimizer(self.optimizer) if isinstance(self.optimizer, str) else self.optimizer
-        if not isinstance(found, Optimizer):
-            raise SpecError(
-                f"A contender's optimizer is a name or a gradrace Optimizer, but is {type(self.optimizer).__name__}."
-            )
+        found = find(self.optimizer, [*self.space, *self.hyper])
         object.__setattr__(self, "optimizer", found)
         object.__setattr__(self, "label", self.label or found.name)
         if not self.label.isprintable() or self.label != self.label.strip() or len(self.label) > MOST_LABEL:
@@ -83,19 +91,22 @@ class Contender:
                 "space at its ends."
             )
         for name in self.space:
-            if name not in found.hyperparameters:
+            if name not in SURROUNDINGS and not found.accepts(name):
                 raise SpecError(
                     f"Contender '{self.label}' has a search space for '{name}', which {found.name} does not have. "
                     f"It has: {', '.join(found.hyperparameters)}."
                 )
-        found.configure(self.hyper)
+        held = {name: value for name, value in self.hyper.items() if name in SURROUNDINGS}
+        for name, value in held.items():
+            SURROUNDINGS[name].check(name, value)
+        found.configure({name: value for name, value in self.hyper.items() if name not in held})
         tuned = {name: 1.0 for name in self.dimensions(0) if name not in found.space}
         object.__setattr__(self, "options", found.with_options(self.options, {**tuned, **self.hyper}))
 
     @property
-    def rule(self) -> Optimizer:
+    def rule(self) -> AnyOptimizer:
         """The optimizer object."""
-        assert isinstance(self.optimizer, Optimizer)
+        assert isinstance(self.optimizer, AnyOptimizer)
         return self.optimizer
 
     def dimensions(self, trials: int) -> dict[str, Dimension]:
@@ -113,13 +124,37 @@ class Contender:
 
     def full_configuration(self, tuned: Mapping[str, float]) -> dict[str, float]:
         """Every hyperparameter: defaults, then what is held, then what was tuned."""
-        return self.rule.configure({**self.hyper, **tuned})
+        values = {**self.hyper, **tuned}
+        return self.rule.configure({name: value for name, value in values.items() if name not in SURROUNDINGS})
+
+    def surroundings(self, tuned: Mapping[str, float], spec: RaceSpec) -> dict[str, float]:
+        """What is around the rule: the race's own, then what is held for this contender, then what was tuned."""
+        values = {**{name: getattr(spec, name) for name in SURROUNDINGS}, **self.hyper, **tuned}
+        return {name: values[name] for name in SURROUNDINGS}
+
+    def typical_configuration(self) -> dict[str, float]:
+        """Values to try a workload with: the defaults, and the middle of its space where there is no default."""
+        spaces = {**self.rule.space, **self.space}
+        middle = {name: space.value(0.5) for name, space in spaces.items() if name not in self.rule.hyperparameters}
+        return self.full_configuration({name: value for name, value in middle.items() if name not in self.hyper})
 
     @classmethod
-    def from_description(cls, values: Mapping[str, Any]) -> Contender:
-        """The contender that ``describe`` described, if its optimizer is one that is known by name."""
+    def from_description(cls, values: Mapping[str, Any], source: Mapping[str, str] | None) -> Contender:
+        """The contender that ``describe`` described; ``source`` is where another than our own optimizers is found.
+
+        Raises:
+            SpecError: it was given as a Python object, which a store does not hold.
+        """
+        name = values["optimizer"]
+        if source is not None:
+            if source["kind"] == "object":
+                raise SpecError(
+                    f"Contender '{values['label']}' was entered from Python with its own {name}, which the store does "
+                    "not hold. Run the same script again: it goes on where the race stopped."
+                )
+            name = source["path"] if source["kind"] == "file" else f"{source['module']}:{source['name']}"
         space = {name: space_from_dict(known) for name, known in values["space"].items()}
-        return cls(values["optimizer"], values["label"], space, values["hyper"], values["options"], values["scramble"])
+        return cls(name, values["label"], space, values["hyper"], values["options"], values["scramble"])
 
     def describe(self) -> dict[str, Any]:
         """The contender as JSON types; two contenders with equal descriptions train alike."""
@@ -144,6 +179,11 @@ class RaceSpec(BaseModel):
     steps: int = Field(ge=1, le=100_000_000)
     batch_size: int = Field(ge=1)
     schedule: Schedule = "constant"
+    warmup: float = Field(default=0.0, ge=0, lt=1)
+    clip_norm: float = Field(default=0.0, ge=0)
+    decoupled_weight_decay: float = Field(default=0.0, ge=0)
+    decay_biases: bool = False
+    ema: float = Field(default=0.0, ge=0, lt=1)
     halving: bool = True
     engine: Literal["auto", "vectorized", "loop"] = "auto"
     device: Literal["cpu", "cuda"] = "cpu"
@@ -208,8 +248,8 @@ def _sentence(problem: Any) -> str:
     return f"{name} must be {allowed}, but is {given!r}."
 
 
-def make_contenders(given: Sequence[str | Optimizer | Contender]) -> tuple[Contender, ...]:
-    """Contenders from names, optimizers and contenders.
+def make_contenders(given: Sequence[Any]) -> tuple[Contender, ...]:
+    """Contenders from contenders, or whatever a contender's optimizer may be.
 
     Raises:
         SpecError: none at all, or one label twice.
@@ -250,7 +290,6 @@ def find_task(given: str | Path | Workload) -> Task:
         if not path.is_file():
             raise SpecError(f"There is no workload file '{path}'.")
         module = load_file(path.resolve())
-        cloudpickle.register_pickle_by_value(module)
         found = getattr(module, "workload", None)
         if not isinstance(found, Workload):
             raise WorkloadError(f"The file {path} must define workload = Workload(...), but has no such name.")
@@ -275,15 +314,13 @@ def describe(spec: RaceSpec, contenders: Sequence[Contender], task: Task) -> dic
     }
 
 
-def _rule_fingerprint(rule: Optimizer) -> str:
-    known = _is_built_in(rule)
-    return __version__ if known else _fingerprint(rule)
-
-
-def _is_built_in(rule: Optimizer) -> bool:
-    from gradrace.optimizers import optimizers
-
-    return optimizers().get(rule.name) is rule
+def _rule_fingerprint(rule: AnyOptimizer) -> str:
+    if isinstance(rule, TorchOptimizer):
+        try:
+            return _digest(inspect.getsource(rule.make).encode())
+        except (OSError, TypeError):  # built where there is no file: at a prompt, or from a C extension
+            return _digest(cloudpickle.dumps(rule.make))
+    return __version__ if optimizers().get(rule.name) is rule else _fingerprint(rule)
 
 
 class _Canonical(cloudpickle.Pickler):

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from gradrace.engine.loop import Loop
-from gradrace.engine.trial import Evaluation, Training, Trials, TrialSetup
+from gradrace.engine.trial import Evaluation, Surroundings, Training, Trials, TrialSetup
 from gradrace.engine.vectorized import Vectorized
 from gradrace.outcomes import Curve, Outcome, Stage, Status
 from gradrace.race.plan import Block, PlannedTrial
@@ -37,11 +37,13 @@ class Grounds:
         contender = self.contenders[trial.contender]
         hyper = contender.full_configuration(trial.configuration)
         stream = (self.spec.seed, trial.study, trial.seed)
-        return TrialSetup(contender.rule, hyper, contender.options, stream)
+        around = Surroundings(**contender.surroundings(trial.configuration, self.spec))
+        return TrialSetup(contender.rule, hyper, contender.options, stream, around)
 
     def training(self, steps: int) -> Training:
         """Conditions that all trials of a block share."""
-        return Training(steps, self.spec.batch_size, self.spec.schedule, self.spec.device)
+        spec = self.spec
+        return Training(steps, spec.batch_size, spec.schedule, spec.decay_biases, spec.device)
 
 
 def prepare(state: dict[str, Any], progress: Progress, grounds: Grounds) -> None:
@@ -50,16 +52,16 @@ def prepare(state: dict[str, Any], progress: Progress, grounds: Grounds) -> None
     state["engines"] = {name: engine(grounds.workload) for name, engine in ENGINES.items()}
 
 
-def train_block(state: dict[str, Any], progress: Progress, block: Block, engine: str) -> list[Outcome]:
+def train_block(state: dict[str, Any], progress: Progress, block: Block) -> list[Outcome]:
     """Train a block to its end. An error of the user's code costs the trials that it happens in, not the race."""
     grounds: Grounds = state["grounds"]
     start = time.perf_counter()
     try:
-        outcomes = _Run(grounds, block, state["engines"][engine], progress).outcomes()
+        outcomes = _Run(grounds, block, state["engines"][block.engine], progress).outcomes()
     except torch.OutOfMemoryError:
         raise
     except Exception:
-        if engine == "loop":
+        if block.engine == "loop":
             raise
         # One trial's error ends a vectorized block. One by one, only the trials that raise are lost, and named.
         outcomes = _Run(grounds, block, state["engines"]["loop"], progress).outcomes()

@@ -89,19 +89,18 @@ def _ties(row: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
 
 
 def _pairs(summary: Mapping[str, Any]) -> Table:
-    table = _table("pair", "difference", "interval", "p adjusted", "decision")
+    table = _table("pair", "difference", "interval", "p adjusted", "decision", "studies to decide")
     for pair in summary["pairs"]:
         decision: str = pair["decision"]
         for side in ("a", "b"):
             decision = decision.replace(f"{side} better", f"{pair[side]} better")
-        if pair["studies_to_decide"]:
-            decision += f" (about {pair['studies_to_decide']} studies would decide)"
         table.add_row(
             Text(f"{pair['a']} - {pair['b']}"),
             number(pair["difference"]),
             interval(pair["interval"]),
             number(pair["p_adjusted"]),
             Text(decision, style="" if pair["decision"].startswith("no ") else "bold"),
+            f"about {pair['studies_to_decide']}" if pair["studies_to_decide"] else "",
         )
     return table
 
@@ -113,6 +112,7 @@ def _how(summary: Mapping[str, Any]) -> list[str]:
     return [
         f"{len(plan['contenders'])} contenders, each with {plan['studies']} studies of {plan['trials']} trials of "
         f"{plan['steps']} steps ({halving}); equal budgets in {currency}.",
+        *_around(plan),
         f"Each study's choice was trained again on {plan['seeds']} fresh seeds and scored on the test split.",
         f"{cost['trials']} trials, {cost['trial_steps']:,} trial-steps"
         + (f", {cost['seconds']:.1f} s" if cost["seconds"] is not None else "")
@@ -121,6 +121,13 @@ def _how(summary: Mapping[str, Any]) -> list[str]:
         f"the optimizer on its own model of {plan['parameters']:,} parameters. state: memory per parameter.",
         f"Race {summary['race']['id']}, seed {plan['seed']}, gradrace {summary['gradrace']}, torch {machine['torch']}.",
     ]
+
+
+def _around(plan: Mapping[str, Any]) -> list[str]:
+    """What the race puts around every rule, if anything."""
+    names = ("warmup", "clip_norm", "decoupled_weight_decay", "ema")
+    parts = [f"{plan['schedule']} schedule", *(f"{name} {plan[name]:g}" for name in names if plan[name])]
+    return [f"Around every rule: {', '.join(parts)}."] if len(parts) > 1 or plan["schedule"] != "constant" else []
 
 
 def _configuration(values: Mapping[str, float] | None) -> str:

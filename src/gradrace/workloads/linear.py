@@ -15,10 +15,11 @@ EXAMPLES, FEATURES, NOISE = 1000, 10, 0.1
 def load() -> tuple[Batch, Batch, Batch]:
     """``y = X w + b + noise`` with features of unequal scale (1 to 0.1), 600 / 200 / 200 examples."""
     generator = torch.Generator().manual_seed(seed_of("linear"))
-    scale = torch.logspace(0, -1, FEATURES)
-    inputs = torch.randn(EXAMPLES, FEATURES, generator=generator) * scale
-    weight = torch.randn(FEATURES, 1, generator=generator) / scale.unsqueeze(1)
-    target = inputs @ weight + 1.0 + NOISE * torch.randn(EXAMPLES, 1, generator=generator)
+    scale = torch.logspace(0, -1, FEATURES, dtype=torch.float32)
+    inputs = torch.randn(EXAMPLES, FEATURES, generator=generator, dtype=torch.float32) * scale
+    weight = torch.randn(FEATURES, 1, generator=generator, dtype=torch.float32) / scale.unsqueeze(1)
+    noise = NOISE * torch.randn(EXAMPLES, 1, generator=generator, dtype=torch.float32)
+    target = inputs @ weight + 1.0 + noise
 
     def take(start: int, stop: int) -> Batch:
         return inputs[start:stop], target[start:stop]
