@@ -163,13 +163,20 @@ def races(store: StoreOption = None) -> None:
 
 
 @app.command("list")
-def list_(what: Annotated[Kind, typer.Argument(help="optimizers or workloads.")]) -> None:
+def list_(
+    what: Annotated[Kind, typer.Argument(help="optimizers or workloads.")],
+    tree: Annotated[bool, typer.Option("--tree", help="Draw which optimizer is a variation of which.")] = False,
+) -> None:
     """List what there is to race, or to race on."""
     from gradrace.optimizers import optimizers
     from gradrace.workloads import workloads
 
-    table = cards.optimizers(optimizers()) if what is Kind.OPTIMIZERS else cards.workloads(workloads())
-    _print(table)
+    if what is Kind.WORKLOADS:
+        if tree:
+            raise SpecError("--tree draws the family of the optimizers; workloads have none.")
+        _print(cards.workloads(workloads()))
+    else:
+        _print(cards.family_tree(optimizers()) if tree else cards.optimizers(optimizers()))
 
 
 @app.command()
@@ -179,6 +186,23 @@ def explain(optimizer: Annotated[str, typer.Argument(help="An optimizer's name."
 
     found = find(optimizer)
     _print(cards.explanation(found.name, found.card, found.code({}), found.space, found.hyperparameters))
+
+
+@app.command()
+def check(file: Annotated[Path, typer.Argument(help="A .py file that defines optimizer or workload.")]) -> None:
+    """Hold an optimizer or a workload to what ours are held to. Exit code 1: it fails something; 2: no such file."""
+    import torch
+
+    from gradrace.check import check_file
+
+    torch.set_num_threads(1)  # of small tensors, more threads are slower
+    found = check_file(file)
+    _print(cards.findings(found))
+    failed = len({finding.check for finding in found if not finding.passed})
+    checks = len({finding.check for finding in found})
+    print(f"{file}: {failed} of {checks} checks failed." if failed else f"{file}: all {checks} checks passed.")
+    if failed:
+        raise typer.Exit(1)
 
 
 @app.callback(invoke_without_command=True)
@@ -198,7 +222,10 @@ def _print(what: RenderableType) -> None:
 
 
 def main() -> None:
-    """Run the command line. Exit codes: 0 done, 2 a mistake that the message explains, 130 stopped by the user."""
+    """Run the command line.
+
+    Exit codes: 0 done, 1 a check failed, 2 a mistake that the message explains, 130 stopped by the user.
+    """
     signal.signal(signal.SIGTERM, _terminate)
     _exit_with(lambda: app(standalone_mode=True))
 

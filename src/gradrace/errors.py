@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 
 class GradraceError(Exception):
@@ -24,6 +26,28 @@ class WorkloadError(GradraceError):
 
 class Interrupted(GradraceError):
     """The race was stopped by the user; everything finished is stored and the race can be resumed."""
+
+
+_gathered: ContextVar[list[SpecError] | None] = ContextVar("gathered", default=None)
+
+
+def refuse(error: SpecError) -> None:
+    """Raise the error, or, inside ``gathering()``, note it and go on, so that it is not the only one that is told."""
+    errors = _gathered.get()
+    if errors is None:
+        raise error
+    errors.append(error)
+
+
+@contextmanager
+def gathering() -> Iterator[list[SpecError]]:
+    """Have ``refuse`` gather errors in the list that this yields. What was built in here may be unusable."""
+    errors: list[SpecError] = []
+    token = _gathered.set(errors)
+    try:
+        yield errors
+    finally:
+        _gathered.reset(token)
 
 
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> SpecError:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from gradrace.errors import SpecError
+from gradrace.errors import SpecError, refuse
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class LogUniform:
     def __post_init__(self) -> None:
         _check_range(self.low, self.high)
         if self.low <= 0:
-            raise SpecError(f"A log scale cannot touch zero: low is {self.low}, and must be above 0.")
+            refuse(SpecError(f"A log scale cannot touch zero: low is {self.low}, and must be above 0."))
 
     def value(self, u: float) -> float:
         """The hyperparameter at coordinate ``u`` in [0, 1]."""
@@ -94,7 +94,7 @@ class Choice:
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", tuple(self.values))
         if not self.values:
-            raise SpecError("A Choice needs at least one value, and got none.")
+            refuse(SpecError("A Choice needs at least one value, and got none."))
 
     def value(self, u: float) -> float:
         """The hyperparameter at coordinate ``u`` in [0, 1]."""
@@ -130,8 +130,8 @@ def space_from_dict(values: Mapping[str, Any]) -> Dimension:
 
 def _check_range(low: float, high: float) -> None:
     if not (math.isfinite(low) and math.isfinite(high)):
-        raise SpecError(f"The bounds of a search space must be finite numbers, but are {low} and {high}.")
-    if low >= high:
-        raise SpecError(
-            f"The lower bound of a search space must be below the upper one, but they are {low} and {high}."
+        refuse(SpecError(f"The bounds of a search space must be finite numbers, but are {low} and {high}."))
+    elif low >= high:
+        refuse(
+            SpecError(f"The lower bound of a search space must be below the upper one, but they are {low} and {high}.")
         )

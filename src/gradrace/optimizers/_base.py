@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from gradrace.errors import SpecError
+from gradrace.errors import SpecError, refuse
 from gradrace.space import Dimension
 
 Tree = dict[str, Tensor]
@@ -135,6 +135,8 @@ class Optimizer:
             hyperparameters (without a schedule's factor) and options to the parameters that a model is evaluated with.
         class_name: what ``gradrace.optim`` calls the drop-in class; the name with a capital letter if empty.
         special_cases: optimizers that are this one with some constants set; tuned, it should not lose to them.
+        family: the optimizer that this one is a variation of, and in a few words what is different; None for a root.
+        exempt: what ``gradrace check`` finds and is meant to be so: the check's name, and the reason.
         gradient_evaluations: how many gradients one step takes; a rule that takes two pays two.
         elementwise: whether each number of a parameter is updated from that number's own history alone, so that the
             engine may hand the rule all parameters of a trial as one vector.
@@ -162,6 +164,8 @@ class Optimizer:
     evaluated: Callable[[Tree, Any, Any, Mapping[str, bool]], Tree] | None = None
     class_name: str = ""
     special_cases: tuple[str, ...] = ()
+    family: tuple[str, str] | None = None
+    exempt: Mapping[str, str] = field(default_factory=dict)
     gradient_evaluations: int = 1
     elementwise: bool = True
     torch_state: Mapping[str, str] = field(default_factory=dict)
@@ -173,16 +177,18 @@ class Optimizer:
     def __post_init__(self) -> None:
         fields = tuple(self.hyper.__annotations__)
         if tuple(self.hyperparameters) != fields:
-            raise SpecError(
-                f"Optimizer '{self.name}' declares hyperparameters {', '.join(self.hyperparameters)}, "
-                f"but its record has the fields {', '.join(fields)}: they must be the same, in the same order."
+            refuse(
+                SpecError(
+                    f"Optimizer '{self.name}' declares hyperparameters {', '.join(self.hyperparameters)}, "
+                    f"but its record has the fields {', '.join(fields)}: they must be the same, in the same order."
+                )
             )
         for name in self._named_in_arguments():
             if name not in self.hyperparameters and name not in self.options:
-                raise SpecError(f"Optimizer '{self.name}' has an argument for '{name}', which it does not have.")
+                refuse(SpecError(f"Optimizer '{self.name}' has an argument for '{name}', which it does not have."))
         for name in self.space:
             if name not in self.hyperparameters:
-                raise SpecError(f"Optimizer '{self.name}' tunes '{name}', which is not one of its hyperparameters.")
+                refuse(SpecError(f"Optimizer '{self.name}' tunes '{name}', which is not one of its hyperparameters."))
 
     def accepts(self, name: str) -> bool:
         """Whether there is a hyperparameter of this name."""

@@ -78,6 +78,7 @@ optimizer = Optimizer(
         },
         differences=("The paper has no learning rate: its method is lr = 1.",),
     ),
+    family=("rmsprop", "the average size of past steps in place of a learning rate"),
     torch_class="torch.optim.Adadelta",
     torch_state={"square": "square_avg", "moved": "acc_delta"},
     arguments={"lr": "lr", "rho": "rho", "eps": "eps", "weight_decay": "weight_decay"},

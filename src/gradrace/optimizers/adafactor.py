@@ -104,6 +104,7 @@ optimizer = Optimizer(
             "precision of the number format instead.",
         ),
     ),
+    family=("rmsprop", "row and column means in place of a matrix of squares"),
     torch_class="torch.optim.Adafactor",
     arguments={
         "lr": "lr",

@@ -68,6 +68,7 @@ optimizer = Optimizer(
             "rmsprop": "AdaGrad that forgets: a moving average in place of the sum",
         },
     ),
+    family=("sgd", "divided by the root of all squared gradients so far"),
     torch_class="torch.optim.Adagrad",
     torch_state={"total": "sum"},
     starting_values={"total": "initial_total"},

@@ -104,6 +104,7 @@ optimizer = Optimizer(
             "nadam": "Adam that looks one step ahead, as Nesterov does",
         },
     ),
+    family=("rmsprop", "over Momentum's average, both corrected for their start"),
     torch_class="torch.optim.Adam",
     torch_state={"mean": "exp_avg", "square": "exp_avg_sq", "peak": "max_exp_avg_sq"},
     arguments={

@@ -58,6 +58,10 @@ optimizer = replace(
         },
         differences=("The paper has no eps; PyTorch adds it to each gradient's size.",),
     ),
+    family=("adam", "the largest gradient in place of the average square"),
+    exempt={
+        "rosenbrock": "it divides by the largest gradient, that of the slope at the start, and creeps along the floor"
+    },
     torch_class="torch.optim.Adamax",
     torch_state={"mean": "exp_avg", "largest": "exp_inf"},
     arguments={"lr": "lr", "betas": ("beta1", "beta2"), "eps": "eps", "weight_decay": "weight_decay"},

@@ -39,6 +39,7 @@ optimizer = replace(
             "decay is lr * weight_decay here.",
         ),
     ),
+    family=("adam", "weight decay apart from the gradient"),
     torch_class="torch.optim.AdamW",
     special_cases=("adam",),
     cases=(

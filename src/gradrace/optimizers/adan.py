@@ -119,6 +119,7 @@ optimizer = Optimizer(
             "The paper corrects no bias and may restart; the authors' code corrects the bias and does not restart.",
         ),
     ),
+    family=("adam", "averages the change of the gradient, too"),
     torch_class="gradrace.optim.Adan",
     arguments={
         "lr": "lr",

@@ -95,6 +95,8 @@ optimizer = Optimizer(
             "only starts s, is not counted.",
         ),
     ),
+    family=("adam", "divides first, by the average before this gradient, and averages after"),
+    exempt={"rosenbrock": "beta2 remembers the slope at the start for 10,000 steps, and it creeps along the floor"},
     torch_class="gradrace.optim.ADOPT",
     arguments={
         "lr": "lr",

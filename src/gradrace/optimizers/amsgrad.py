@@ -36,6 +36,7 @@ optimizer = replace(
             "before it corrects: the maximum never falls, but what is divided by may, over the first steps.",
         ),
     ),
+    family=("adam", "divided by the largest average so far"),
     cases=(
         Case(),
         Case({"lr": 0.1, "beta1": 0.5, "beta2": 0.9}),

@@ -84,6 +84,7 @@ optimizer = Optimizer(
             "PyTorch sets eta for the next step, so a scheduled lr takes effect one step late; so it does here.",
         ),
     ),
+    family=("sgd", "the average of the weights is what is used"),
     torch_class="torch.optim.ASGD",
     arguments={"lr": "lr", "lambd": "lambd", "alpha": "alpha", "t0": "t0", "weight_decay": "weight_decay"},
     evaluated=evaluated,

@@ -81,6 +81,7 @@ optimizer = Optimizer(
             "The paper leaves the function of the weights' length open; min(|w|, 10) is the reference's.",
         ),
     ),
+    family=("adam", "every tensor moves in proportion to its own length"),
     torch_class="gradrace.optim.LAMB",
     class_name="LAMB",
     arguments={"lr": "lr", "betas": ("beta1", "beta2"), "eps": "eps", "weight_decay": "weight_decay"},

@@ -74,6 +74,7 @@ optimizer = Optimizer(
             "Momentum without weight decay.",
         ),
     ),
+    family=("momentum", "every matrix moves in proportion to its own length"),
     torch_class="gradrace.optim.LARS",
     class_name="LARS",
     arguments={

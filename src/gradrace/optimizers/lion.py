@@ -60,6 +60,7 @@ optimizer = Optimizer(
         link="https://arxiv.org/abs/2302.06675",
         relatives={"signum": "Lion with beta1 = beta2", "adamw": "weight decay is taken in the same way"},
     ),
+    family=("signum", "the newest gradient counts more in the step than in the memory"),
     torch_class="gradrace.optim.Lion",
     arguments={"lr": "lr", "betas": ("beta1", "beta2"), "weight_decay": "weight_decay"},
     oracle_class="pytorch_optimizer.Lion",

@@ -70,6 +70,7 @@ optimizer = Optimizer(
             "adam": "Momentum's average divided by RMSprop's",
         },
     ),
+    family=("sgd", "along a velocity that remembers past gradients"),
     torch_class="torch.optim.SGD",
     torch_state={"velocity": "momentum_buffer"},
     arguments={"lr": "lr", "momentum": "momentum", "weight_decay": "weight_decay", "nesterov": "nesterov"},

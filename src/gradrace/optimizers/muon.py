@@ -128,6 +128,8 @@ optimizer = Optimizer(
             "match_rms, is the second paper's, with which one learning rate and one weight decay serve both.",
         ),
     ),
+    family=("nesterov", "the step of a matrix is made orthogonal"),
+    exempt={"rare features": "a matrix of one row takes a step of one length for all; AdamW is meant for such weights"},
     torch_class="gradrace.optim.Muon",
     arguments={
         "lr": "lr",

@@ -103,6 +103,7 @@ optimizer = Optimizer(
             "uses mu_t only in the correction and the look-ahead.",
         ),
     ),
+    family=("adam", "looks one step ahead, as Nesterov does"),
     torch_class="torch.optim.NAdam",
     torch_state={"mean": "exp_avg", "square": "exp_avg_sq", "product": "mu_product"},
     arguments={

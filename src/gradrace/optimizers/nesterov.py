@@ -27,6 +27,7 @@ optimizer = replace(
         link="https://proceedings.mlr.press/v28/sutskever13.html",
         relatives={"momentum": "the same without looking ahead", "sgd": "Nesterov with momentum 0"},
     ),
+    family=("momentum", "looks one step ahead"),
     cases=(Case(), Case({"lr": 0.3, "momentum": 0.95, "weight_decay": 0.01})),
     bad_inputs=(
         BadInput({"momentum": 1.0}, "momentum must be a number above 0 and below 1, but is 1.0"),

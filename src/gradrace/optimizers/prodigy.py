@@ -140,6 +140,7 @@ optimizer = Optimizer(
             "add weight decay to the gradient or divide by atan2; this rule has the defaults for these.",
         ),
     ),
+    family=("adam", "estimates its learning rate on the way"),
     torch_class="gradrace.optim.Prodigy",
     arguments={
         "lr": "lr",

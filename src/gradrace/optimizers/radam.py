@@ -83,6 +83,10 @@ optimizer = replace(
             "The paper has no eps. PyTorch adds it before the bias correction, Adam after it.",
         ),
     ),
+    family=("adam", "divides only once its average of squares can be trusted"),
+    exempt={
+        "rosenbrock": "its first five steps are undivided, so that the slope at the start allows small rates alone"
+    },
     torch_class="torch.optim.RAdam",
     torch_state={"mean": "exp_avg", "square": "exp_avg_sq"},
     arguments={

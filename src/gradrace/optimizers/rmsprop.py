@@ -90,6 +90,7 @@ optimizer = Optimizer(
             "adam": "RMSprop over Momentum's average, with bias correction",
         },
     ),
+    family=("adagrad", "an average that forgets in place of the sum"),
     torch_class="torch.optim.RMSprop",
     class_name="RMSprop",
     torch_state={"square": "square_avg", "mean": "grad_avg", "velocity": "momentum_buffer"},

@@ -98,6 +98,7 @@ optimizer = Optimizer(
             "weights in the average; the reference implementation and this rule put it under the root.",
         ),
     ),
+    family=("schedulefree_sgd", "along AdamW's divided gradient"),
     torch_class="gradrace.optim.ScheduleFreeAdamW",
     class_name="ScheduleFreeAdamW",
     arguments={

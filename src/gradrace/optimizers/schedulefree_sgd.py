@@ -123,6 +123,7 @@ optimizer = Optimizer(
             "the paper's follow the learning rate of the step.",
         ),
     ),
+    family=("sgd", "trains between the weights and their average, which is what is used"),
     torch_class="gradrace.optim.ScheduleFreeSGD",
     class_name="ScheduleFreeSGD",
     arguments={

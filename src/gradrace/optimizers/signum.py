@@ -76,6 +76,7 @@ optimizer = Optimizer(
         },
         differences=("The paper has no weight decay in the rule. Here it is decoupled, as in AdamW.",),
     ),
+    family=("momentum", "the sign of the average alone"),
     torch_class="gradrace.optim.Signum",
     arguments={"lr": "lr", "momentum": "momentum", "weight_decay": "weight_decay"},
     oracle_class="pytorch_optimizer.SignSGD",

@@ -166,6 +166,7 @@ optimizer = Optimizer(
             "where that has float32.",
         ),
     ),
+    family=("adam", "in the axes in which a matrix's gradients vary most"),
     torch_class="gradrace.optim.SOAP",
     class_name="SOAP",
     arguments={

@@ -9,6 +9,7 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+from rich.tree import Tree
 
 from gradrace.report.sentences import number
 
@@ -54,6 +55,30 @@ def optimizers(known: Mapping[str, Any]) -> Table:
     table = _table("optimizer", "what it is", "PyTorch")
     for name, optimizer in known.items():
         table.add_row(Text(name, style="bold"), optimizer.card.title, Text(optimizer.code({}), no_wrap=True))
+    return table
+
+
+def family_tree(known: Mapping[str, Any]) -> Tree:
+    """Which optimizer is a variation of which, and what is different."""
+    shown = Tree(Text("optimizers"))
+
+    def grow(branch: Tree, parent: str) -> None:
+        for name, optimizer in known.items():
+            if optimizer.family is not None and optimizer.family[0] == parent:
+                grow(branch.add(Text.assemble((name, "bold"), f": {optimizer.family[1]}")), name)
+
+    for name, optimizer in known.items():
+        if optimizer.family is None:
+            grow(shown.add(Text.assemble((name, "bold"), f": {optimizer.card.title}")), name)
+    return shown
+
+
+def findings(found: Iterable[Any]) -> RenderableType:
+    """What ``gradrace check`` found: one line for each check that passed, one for each sentence of what failed."""
+    table = _table("", "check", "")
+    for finding in found:
+        word = Text("ok", style="green") if finding.passed else Text("failed", style="bold red")
+        table.add_row(word, Text(finding.check, no_wrap=True), Text(finding.sentence))
     return table
 
 

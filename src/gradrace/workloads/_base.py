@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, TensorDataset, default_collate
 
 from gradrace._discovery import users_lines
-from gradrace.errors import SpecError, WorkloadError, unknown_name
+from gradrace.errors import SpecError, WorkloadError, refuse, unknown_name
 from gradrace.randomness import seed_of
 from gradrace.workloads._metrics import METRICS, Direction, Metric
 
@@ -64,24 +64,28 @@ class Workload:
     minimum: Callable[[], float] | None = None
 
     def __post_init__(self) -> None:
+        name = f"Workload '{self.name}'"
         if (self.train is None) == (self.data is None):
-            raise SpecError(f"Workload '{self.name}' needs either train= or data=, and exactly one of them.")
+            refuse(SpecError(f"{name} needs either train= or data=, and exactly one of them."))
         if self.train is not None and (self.validation is None or self.test is None):
-            raise SpecError(
-                f"Workload '{self.name}' needs validation= and test= beside train=. "
-                "Each is data, or a fraction such as 0.2 to split off from train."
+            refuse(
+                SpecError(
+                    f"{name} needs validation= and test= beside train=. "
+                    "Each is data, or a fraction such as 0.2 to split off from train."
+                )
             )
         for what, value in (("batch_size", self.batch_size), ("steps", self.steps)):
             if value < 1:
-                raise SpecError(f"Workload '{self.name}' has {what} {value}; it must be at least 1.")
+                refuse(SpecError(f"{name} has {what} {value}; it must be at least 1."))
         if isinstance(self.metric, str) and self.metric not in METRICS:
-            raise unknown_name("metric", self.metric, METRICS)
+            refuse(unknown_name("metric", self.metric, METRICS))
         if isinstance(self.metric, str) and self.direction not in ("min", "max", None):
-            raise SpecError(f"Workload '{self.name}' has direction {self.direction!r}; it must be 'min' or 'max'.")
+            refuse(SpecError(f"{name} has direction {self.direction!r}; it must be 'min' or 'max'."))
         if not isinstance(self.metric, str) and self.direction not in ("min", "max"):
-            raise SpecError(
-                f"Workload '{self.name}' has a metric function, so direction= must be 'min' or 'max', "
-                f"but is {self.direction!r}."
+            refuse(
+                SpecError(
+                    f"{name} has a metric function, so direction= must be 'min' or 'max', but is {self.direction!r}."
+                )
             )
 
     @cached_property
