@@ -71,7 +71,7 @@ def test_a_problem_has_the_minimum_that_it_says(problem: str) -> None:
         loss.backward()
         return loss
 
-    search.step(closure)  # pyright: ignore[reportArgumentType]
+    search.step(closure)
     assert found.loss(leaves).item() == pytest.approx(found.minimum, abs=1e-12)
 
 
