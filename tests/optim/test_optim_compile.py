@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import gradrace.optim
 from gradrace.optim import _compiler, _kernel, _source, drop_in
@@ -196,3 +197,27 @@ def test_an_unknown_operation_has_no_words() -> None:
     odd = Trace({"grad": number}, {}, (Operation("gamma.default", (number,), number, torch.float32),), {})
     with pytest.raises(Untraceable, match=r"the operation gamma\.default"):
         _source.source(odd)
+
+
+class Calls(TorchDispatchMode):
+    """Counts the operations that compute something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += not any(part in str(func) for part in ("as_strided", "split"))
+        return func(*args, **(kwargs or {}))
+
+
+def test_uncompiled_steps_of_many_tensors_take_no_more_operations_than_one() -> None:
+    counts = []
+    for number in (2, 100):
+        params = parameters(((4,),) * number)
+        optimizer = gradrace.optim.RMSprop(params, compile=False)
+        train(optimizer, params, 1)
+        with Calls() as calls:
+            optimizer.step()
+        counts.append(calls.count)
+    assert counts[0] == counts[1] < 40

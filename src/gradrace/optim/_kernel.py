@@ -17,7 +17,7 @@ from gradrace.optim._source import source
 from gradrace.optim._trace import Untraceable, trace
 
 # About what compiling costs, and what a compiled step then saves, measured on two cores of an AMD EPYC: seconds for
-# each step, for each tensor, for each element. See docs/decisions/0006-drop-in-step.md.
+# each step, for each tensor, for each element. See docs/decisions/0009-drop-in-step.md.
 COMPILE_SECONDS = 0.3
 SAVED = (1e-4, 6e-6, 1.7e-9)
 # Bytes read that are worth a thread: a tenth of a millisecond, many times what waking one costs.
