@@ -31,6 +31,8 @@ class LogUniform:
         _check_range(self.low, self.high)
         if self.low <= 0:
             refuse(SpecError(f"A log scale cannot touch zero: low is {self.low}, and must be above 0."))
+        if self.one_minus and self.high > 1:
+            refuse(SpecError(f"1 - value cannot be above 1, or the value is negative: high is {self.high}."))
 
     def value(self, u: float) -> float:
         """The hyperparameter at coordinate ``u`` in [0, 1]."""

@@ -15,6 +15,9 @@ from typing import IO, Any
 from gradrace.engine.wire import receive, send
 from gradrace.errors import GradraceError
 
+MOST_IDLE_DEATHS = 4
+"""Lanes that die with nothing to do die in their set-up, and will again."""
+
 
 class LaneDied(GradraceError):
     """A lane's process ended in the middle of a task."""
@@ -115,7 +118,7 @@ class Lanes:
 
         A task whose lane dies is run once more in a fresh one; if that dies too, its result is a ``LaneDied``.
         """
-        waiting, died = list(reversed(tasks)), set[str]()
+        waiting, died, idle_deaths = list(reversed(tasks)), set[str](), 0
         outstanding = len(waiting)
         for process in self._processes:
             self._feed(process, waiting)
@@ -130,6 +133,9 @@ class Lanes:
                 raise value if isinstance(value, GradraceError) else GradraceError(value)
             elif kind == "died":
                 task = process.task
+                idle_deaths += task is None
+                if idle_deaths > MOST_IDLE_DEATHS:
+                    raise GradraceError("Lanes keep dying before they are given work. What they print says why.")
                 fresh = self._replace(process)
                 if task is not None and task.key in died:
                     outstanding -= 1

@@ -91,7 +91,7 @@ class Trials(Protocol):
         ...
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Go on with these rows alone."""
+        """Go on with these rows alone, given in rising order."""
         ...
 
 

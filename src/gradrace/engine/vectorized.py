@@ -259,12 +259,15 @@ class VectorizedTrials:
 
     def keep(self, rows: Sequence[int]) -> None:
         """See ``Trials``: one copy of the memory of the rows kept."""
-        setups, index = self._setups, torch.tensor(list(rows), dtype=torch.int64, device=self.training.device)
-        kept = _grouped([setups[row] for row in rows], self._layout)
-        for group in kept:
-            before = next(old for old in self._groups if old.start <= rows[group.start] < old.rows.stop)
-            mine = index[group.rows] - before.start
-            group.state = tree_map(lambda tensor, mine=mine: tensor[mine], before.state)
+        index = torch.tensor(list(rows), dtype=torch.int64, device=self.training.device)
+        kept: list[_Group] = []
+        for old in self._groups:
+            members = [row - old.start for row in rows if old.start <= row < old.rows.stop]
+            if members:
+                start = kept[-1].rows.stop if kept else 0
+                group = _Group([old.setups[member] for member in members], start, self._layout)
+                group.state = tree_map(lambda tensor, members=members: tensor[members], old.state)
+                kept.append(group)
         self._flat, self._diverged_at, self._groups = self._flat[index], self._diverged_at[index], kept
         self._around.keep(self._setups, index)
         streams = {setup.stream for setup in self._setups}

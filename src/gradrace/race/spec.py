@@ -96,12 +96,28 @@ class Contender:
                     f"Contender '{self.label}' has a search space for '{name}', which {found.name} does not have. "
                     f"It has: {', '.join(found.hyperparameters)}."
                 )
+        self._check_spaces(found)
         held = {name: value for name, value in self.hyper.items() if name in SURROUNDINGS}
         for name, value in held.items():
             SURROUNDINGS[name].check(name, value)
         found.configure({name: value for name, value in self.hyper.items() if name not in held})
         tuned = {name: 1.0 for name in self.dimensions(0) if name not in found.space}
         object.__setattr__(self, "options", found.with_options(self.options, {**tuned, **self.hyper}))
+
+    def _check_spaces(self, found: AnyOptimizer) -> None:
+        """Raise unless every value that a space can give is allowed: else a trial would fail in mid-race."""
+        for name, space in self.space.items():
+            if not isinstance(space, Dimension):
+                raise SpecError(
+                    f"The search space of '{name}' must be a LogUniform, Uniform or Choice, but is {space!r}."
+                )
+            if name in self.hyper:
+                raise SpecError(f"Contender '{self.label}' both holds '{name}' at a value and tunes it; choose one.")
+            for end in (space.value(0.0), space.value(1.0)):
+                if name in SURROUNDINGS:
+                    SURROUNDINGS[name].check(name, end)
+                else:
+                    found.configure({name: end})
 
     @property
     def rule(self) -> AnyOptimizer:
@@ -162,7 +178,7 @@ class Contender:
             "label": self.label,
             "optimizer": self.rule.name,
             "space": {name: space.to_dict() for name, space in self.space.items()},
-            "hyper": dict(self.hyper),
+            "hyper": {name: float(value) for name, value in self.hyper.items()},
             "options": dict(self.options),
             "scramble": self.scramble,
         }

@@ -75,8 +75,8 @@ class Workload:
                 )
             )
         for what, value in (("batch_size", self.batch_size), ("steps", self.steps)):
-            if value < 1:
-                refuse(SpecError(f"{name} has {what} {value}; it must be at least 1."))
+            if not isinstance(value, int) or value < 1:
+                refuse(SpecError(f"{name} has {what} {value!r}; it must be a whole number, at least 1."))
         if isinstance(self.metric, str) and self.metric not in METRICS:
             refuse(unknown_name("metric", self.metric, METRICS))
         if isinstance(self.metric, str) and self.direction not in ("min", "max", None):
@@ -137,10 +137,9 @@ class Workload:
         if isinstance(data, TensorDataset):
             data = data.tensors
         elif isinstance(data, Dataset) and hasattr(data, "__len__"):
-            items = [data[i] for i in range(len(data))]  # pyright: ignore[reportArgumentType]
-            data = default_collate(items) if items else [torch.empty(0), torch.empty(0)]
+            data = self._collated(name, data)
         tensors = (data,) if isinstance(data, Tensor) else tuple(data) if isinstance(data, list | tuple) else ()
-        if len(tensors) < 2 or not all(isinstance(tensor, Tensor) for tensor in tensors):
+        if len(tensors) < 2 or not all(isinstance(tensor, Tensor) and tensor.dim() for tensor in tensors):
             raise WorkloadError(
                 f"The {name} split of workload '{self.name}' must be a tuple of tensors (inputs, then target) or a "
                 f"Dataset of such tuples, but is {type(data).__name__}."
@@ -151,6 +150,16 @@ class Workload:
                 f"The tensors of the {name} split of workload '{self.name}' have {lengths} examples; they must agree."
             )
         return tensors
+
+    def _collated(self, name: str, data: Any) -> Any:
+        """The examples of a map-style Dataset as tensors."""
+        try:
+            items = [data[index] for index in range(len(data))]
+            return default_collate(items) if items else [torch.empty(0), torch.empty(0)]
+        except Exception as error:
+            raise WorkloadError(
+                f"The {name} split of workload '{self.name}' raised while its examples were read:\n{users_lines(error)}"
+            ) from error
 
     def output(self, call: Callable[..., Any], batch: Batch) -> Any:
         """What the model gives for a batch. ``call`` is the module, or a function of the inputs that stands for it."""
