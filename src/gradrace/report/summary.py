@@ -33,19 +33,39 @@ class RaceRecord(Protocol):
     """What a summary reads of a stored race; the store's record is one."""
 
     @property
-    def id(self) -> str: ...  # noqa: D102
+    def id(self) -> str:
+        """The race's id."""
+        ...
+
     @property
-    def created(self) -> str: ...  # noqa: D102
+    def created(self) -> str:
+        """When it was entered, ISO 8601 in UTC."""
+        ...
+
     @property
-    def status(self) -> str: ...  # noqa: D102
+    def status(self) -> str:
+        """Running, finished or interrupted."""
+        ...
+
     @property
-    def spec(self) -> dict[str, Any]: ...  # noqa: D102
+    def spec(self) -> dict[str, Any]:
+        """What was asked for."""
+        ...
+
     @property
-    def plan(self) -> dict[str, Any]: ...  # noqa: D102
+    def plan(self) -> dict[str, Any]:
+        """What was decided before the first block."""
+        ...
+
     @property
-    def machine(self) -> dict[str, Any]: ...  # noqa: D102
+    def machine(self) -> dict[str, Any]:
+        """What it ran on."""
+        ...
+
     @property
-    def version(self) -> str: ...  # noqa: D102
+    def version(self) -> str:
+        """The gradrace that entered it."""
+        ...
 
 
 class Race:
