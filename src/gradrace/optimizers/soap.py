@@ -78,14 +78,21 @@ def settled(factor: Tensor) -> Tensor:
 
 def eigenbasis(factor: Tensor) -> Tensor:
     """Orthonormal eigenvectors as columns, largest eigenvalue first. A diverged trial must not stop its neighbours."""
-    return torch.linalg.eigh(torch.nan_to_num(factor, nan=0.0, posinf=0.0, neginf=0.0)).eigenvectors.flip(1)
+    finite = torch.nan_to_num(factor, nan=0.0, posinf=0.0, neginf=0.0)
+    return torch.linalg.eigh(decomposable(finite)).eigenvectors.flip(1).to(factor.dtype)
 
 
 def refreshed(factor: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
     """One round of power iteration towards the eigenvectors; and the order in which it takes the old columns."""
     product = factor @ basis
     order = torch.argsort((basis * product).sum(dim=0), descending=True)
-    return torch.linalg.qr(torch.take_along_dim(product, order.unsqueeze(0), 1)).Q, order
+    columns = decomposable(torch.take_along_dim(product, order.unsqueeze(0), 1))
+    return torch.linalg.qr(columns).Q.to(product.dtype), order
+
+
+def decomposable(matrix: Tensor) -> Tensor:
+    """The matrix in a precision that torch has decompositions for: float32 at least."""
+    return matrix.to(torch.promote_types(matrix.dtype, torch.float32))
 
 
 def update(
