@@ -130,7 +130,7 @@ def test_a_users_error_shows_the_users_lines_alone(tmp_path: Path) -> None:
     assert f'File "{path}", line 3, in build' in message
     assert message.count('File "') == 2  # neither gradrace's frames nor the import system's
     assert "_base.py" not in message
-    assert message.endswith("SpecError: Workload 'mine' has steps 0; it must be at least 1.")
+    assert message.endswith("SpecError: Workload 'mine' has steps 0; it must be a whole number, at least 1.")
     assert isinstance(caught.value.__cause__, SpecError)
     assert "_gradrace_file_mine" not in sys.modules
 
