@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -64,6 +65,8 @@ class Outcome:
         test_loss: loss there.
         seconds: this trial's share of its block's training time, in seconds.
         curve: the trial over its steps.
+        others: further metrics of the test split at the last step, by name, beside the one that is raced on. A value
+            that is not finite is left out, so a name may be missing here that other outcomes of the race have.
     """
 
     trial: str
@@ -83,6 +86,12 @@ class Outcome:
     test_loss: float | None = None
     seconds: float = 0.0
     curve: Curve = field(default_factory=Curve)
+    others: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        # Here, so that no store, report or JSON has to ask; float() also turns numpy's scalars into Python's.
+        finite = {name: float(value) for name, value in self.others.items() if math.isfinite(value)}
+        object.__setattr__(self, "others", finite)
 
     def to_dict(self) -> dict[str, Any]:
         """A plain dict of JSON types; ``from_dict`` of it is equal to this outcome."""
@@ -90,7 +99,7 @@ class Outcome:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Outcome:
-        """The outcome that ``to_dict`` described."""
+        """The outcome that ``to_dict`` described, by this version or by one whose outcomes had no ``others``."""
         values = dict(values)
         values["curve"] = Curve(**values["curve"])
         return cls(**{**values, "stage": Stage(values["stage"]), "status": Status(values["status"])})
