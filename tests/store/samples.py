@@ -65,6 +65,13 @@ def of_every_kind() -> list[Outcome]:
         outcome(4, status=Status.INTERRUPTED, steps=12, curve=Curve()),
         outcome(5, trial="edge/Adam/0/0/5", stage=Stage.EDGE, configuration={}),
         outcome(
-            6, trial="confirmation/Adam/0/2/1", stage=Stage.CONFIRMATION, seed=2, point=1, test=0.96875, test_loss=0.1
+            6,
+            trial="confirmation/Adam/0/2/1",
+            stage=Stage.CONFIRMATION,
+            seed=2,
+            point=1,
+            test=0.96875,
+            test_loss=0.1,
+            others={"top 5": 1.0, "정확도": -0.0},
         ),
     ]

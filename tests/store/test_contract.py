@@ -239,9 +239,16 @@ class StoreContract:
         seconds=EVERY_FLOAT,
         configuration=st.dictionaries(st.text(max_size=5), EVERY_FLOAT, max_size=3),
         curve=st.lists(st.tuples(st.integers(0, 10**6), OPTIONAL, OPTIONAL, OPTIONAL), max_size=5),
+        others=st.dictionaries(st.text(max_size=5), EVERY_FLOAT, max_size=3),
     )
     def test_floats_come_back_bit_for_bit(
-        self, store: Store, ends: tuple[Any, ...], seconds: float, configuration: dict[str, float], curve: list[Any]
+        self,
+        store: Store,
+        ends: tuple[Any, ...],
+        seconds: float,
+        configuration: dict[str, float],
+        curve: list[Any],
+        others: dict[str, float],
     ) -> None:
         step, *values = [[point[field] for point in curve] for field in range(4)]
         written = samples.outcome(
@@ -250,6 +257,7 @@ class StoreContract:
             seconds=seconds,
             configuration=configuration,
             curve=Curve(step, *values),
+            others=others,
         )
         race = store.create_race(**samples.race(f"floats-{next(fresh)}")).id
         store.write_block(race, "block", [written])
@@ -258,6 +266,7 @@ class StoreContract:
         if expected["seconds"] is None:
             expected["seconds"] = as_stored(0.0)
         assert as_stored(read.to_dict()) == expected
+        assert list(read.others) == [name for name, value in others.items() if math.isfinite(value)]
 
     @on_one_store
     @given(text=st.text(st.characters(codec="utf-8")))
@@ -282,11 +291,13 @@ class StoreContract:
             test=np.float64(0.1),
             configuration={"lr": np.float64(0.1), "k": np.int64(3), "nesterov": True},
             curve=Curve(step, loss, validation, [None]),
+            others={"auc": np.float32(0.1)},
         )
         store.write_block(samples.RACE, "block", [written])
         (read,) = store.outcomes(samples.RACE)
         assert read == replace(written, curve=replace(written.curve, train_loss=[None]))
         values = [read.steps, read.validation, read.test, *read.configuration.values(), *read.curve.validation]
+        values += read.others.values()
         assert {type(value) for value in values} == {int, float, bool}
 
     def test_error_with_lone_surrogates_is_kept_as_escapes(self, store: Store) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ def version_of(path: Path) -> int:
 def older(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A store of schema 1, opened by a gradrace whose schema is 3."""
     monkeypatch.setattr(schema, "SCHEMA_VERSION", 3)
+    monkeypatch.setattr(schema, "MIGRATIONS", {})
     return Path(shutil.copy(FIXTURES / "schema-1.db", tmp_path / "races.db"))
 
 
@@ -48,6 +50,8 @@ def test_store_of_every_version_opens_and_is_used(fixture: Path, tmp_path: Path)
         assert (record.id, record.status, record.version) == (samples.RACE, "finished", "0.1.0")
         assert (record.spec, record.plan, record.machine) == (samples.SPEC, samples.PLAN, samples.MACHINE)
         expected = sorted(samples.of_every_kind(), key=lambda outcome: outcome.trial)
+        if fixture.stem == "schema-1":
+            expected = [replace(outcome, others={}) for outcome in expected]
         assert store.outcomes(samples.RACE) == expected
         assert store.notes(samples.RACE) == {"step seconds": {"Adam": 1.5e-4}}
         assert store.write_block(samples.RACE, "block", []) is False
@@ -61,6 +65,17 @@ def test_tables_do_not_change_without_a_new_version(tmp_path: Path) -> None:
         fill(store)
     kept = Path(shutil.copy(FIXTURES / f"schema-{schema.SCHEMA_VERSION}.db", tmp_path / "kept.db"))
     assert dump(new) == dump(kept)
+
+
+@pytest.mark.parametrize("fixture", sorted(FIXTURES.glob("*.db")), ids=lambda path: path.stem)
+def test_migrated_store_has_the_tables_of_a_new_one(fixture: Path, tmp_path: Path) -> None:
+    migrated, new = Path(shutil.copy(fixture, tmp_path / "races.db")), tmp_path / "new.db"
+    tables = []
+    for path in (migrated, new):
+        open_store(path).close()
+        tables.append([line.replace("\n", "").replace(" ", "") for line in dump(path) if line.startswith("CREATE")])
+    assert tables[0] == tables[1]
+    assert version_of(migrated) == schema.SCHEMA_VERSION
 
 
 def test_older_store_migrates_step_by_step(older: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,11 +107,15 @@ def test_store_too_old_to_migrate_is_refused(older: Path) -> None:
 
 def test_newer_store_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "races.db"
-    monkeypatch.setattr(schema, "SCHEMA_VERSION", 2)
+    newer = schema.SCHEMA_VERSION + 1
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", newer)
     open_store(path).close()
     monkeypatch.undo()
     before = path.read_bytes()
-    message = "has schema version 2; this gradrace knows versions up to 1. Update gradrace, or choose another store."
+    message = (
+        f"has schema version {newer}; this gradrace knows versions up to {newer - 1}. "
+        "Update gradrace, or choose another store."
+    )
     with pytest.raises(StoreError, match=message):
         open_store(path)
     assert path.read_bytes() == before

@@ -149,7 +149,7 @@ def test_file_is_marked_and_durable(tmp_path: Path) -> None:
     full = 2
     assert values == {
         "application_id": schema.APPLICATION_ID,
-        "user_version": 1,
+        "user_version": schema.SCHEMA_VERSION,
         "journal_mode": "wal",
         "synchronous": full,
         "foreign_keys": 1,
@@ -238,6 +238,7 @@ def test_damaged_file_is_told(store: SQLiteStore) -> None:
     ("change", "message"),
     [
         ("UPDATE outcomes SET curve = '{'", "stored outcome of trial 'tuning/Adam/0/0/0' cannot be read"),
+        ("UPDATE outcomes SET others = '[1]'", "stored outcome of trial 'tuning/Adam/0/0/0' cannot be read"),
         ("UPDATE outcomes SET status = 'lost'", "'lost' is not a valid Status"),
         ("UPDATE races SET plan = ''", f"stored plan of race '{samples.RACE}' cannot be read"),
         ("DROP TABLE outcomes", "no such table: outcomes. Check that the file was not changed by another program"),

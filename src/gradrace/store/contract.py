@@ -65,8 +65,9 @@ class Store(ABC):
     only. An object opened before a fork refuses to work in the child, which opens its own.
 
     **Exact.** Floats come back bit for bit: the least and the largest, and the sign of zero. An outcome's float that
-    is not finite comes back as None (``seconds``, which has no None, as 0.0). Of text only lone surrogates change,
-    and only in ``error``: they become escapes. Spec, plan, machine and notes are JSON objects with finite numbers.
+    is not finite comes back as None (``seconds``, which has no None, as 0.0; ``others`` holds finite ones alone). Of
+    text only lone surrogates change, and only in ``error``: they become escapes. Spec, plan, machine and notes are
+    JSON objects with finite numbers.
 
     **Ordered.** `outcomes` come in the order of their trial ids as text, whatever the order of writing.
 

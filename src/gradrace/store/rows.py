@@ -12,7 +12,7 @@ from gradrace.outcomes import Curve, Outcome, Stage, Status
 
 _COLUMNS = (
     "trial, stage, contender, study, seed, point, status, steps, diverged_at, error,"
-    " validation, validation_loss, test, test_loss, seconds, configuration, curve"
+    " validation, validation_loss, test, test_loss, seconds, configuration, curve, others"
 )
 INSERT_OUTCOME = f"INSERT INTO outcomes (race, block, {_COLUMNS}) VALUES (?, ?{', ?' * len(_COLUMNS.split(','))})"
 SELECT_OUTCOMES = f"SELECT {_COLUMNS} FROM outcomes WHERE race = ? ORDER BY trial"
@@ -48,6 +48,7 @@ def outcome_row(race: str, block: str, outcome: Outcome) -> tuple[Any, ...]:
                     "validation_loss": [_finite(value) for value in outcome.curve.validation_loss],
                 }
             ),
+            _dumps(outcome.others),
         )
     except (AttributeError, TypeError, ValueError) as error:
         raise StoreError(
@@ -77,8 +78,9 @@ def outcome_of_row(row: Sequence[Any]) -> Outcome:
             seconds=0.0 if row[14] is None else row[14],
             configuration=json.loads(row[15]),
             curve=Curve(**json.loads(row[16])),
+            others=json.loads(row[17]),
         )
-    except (TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise StoreError(
             f"The stored outcome of trial '{row[0]}' cannot be read: {error}. "
             "The file was changed by another program: restore it from a copy, or choose another store."

@@ -17,9 +17,14 @@ from gradrace.errors import StoreError
 APPLICATION_ID = 0x67726163
 """Marks a SQLite file as a store of gradrace ("grac" in ASCII)."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
-MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {}
+
+def _add_others(connection: sqlite3.Connection) -> None:
+    connection.execute("ALTER TABLE outcomes ADD COLUMN others TEXT NOT NULL DEFAULT '{}'")
+
+
+MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _add_others}
 """From a version to the next one. All that are needed run in one transaction, so a migration uses ``execute`` and
 ``executemany`` only: ``executescript`` would commit behind its back."""
 
@@ -60,6 +65,7 @@ _TABLES = (
     seconds,
     configuration TEXT NOT NULL,
     curve TEXT NOT NULL,
+    others TEXT NOT NULL DEFAULT '{}',
     PRIMARY KEY (race, trial),
     FOREIGN KEY (race, block) REFERENCES blocks (race, id)
 )""",
