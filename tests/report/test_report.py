@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from gradrace.outcomes import Curve, Outcome, Stage, Status
-from gradrace.report import summarize, terminal
+from gradrace.report import html, summarize, terminal
 from gradrace.report.progress import LiveProgress, PlainProgress, progress
 from gradrace.report.tuning import budget_curves, robustness
 
@@ -173,6 +175,95 @@ def test_unmeasured_costs_leave_their_columns_empty() -> None:
     assert summary["standings"][0]["step_seconds"] is None
     assert summary["standings"][0]["steps_to_target"] is None
     assert any("it would not run" in warning for warning in summary["warnings"])
+
+
+def with_others(outcomes: list[Outcome], *names: str) -> list[Outcome]:
+    """Each trial that finished gets further metrics: ten times its test value, and the next one ten times that."""
+    return [
+        replace(o, others={name: o.test * 10.0**power for power, name in enumerate(names, start=1)})
+        if o.test is not None
+        else o
+        for o in outcomes
+    ]
+
+
+def test_further_metrics_by_hand() -> None:
+    summary = summarize(record(), [*tuned(), *with_others(confirmed(A, B), "auc", "z")], notes())
+    first, second = summary["standings"]
+    assert list(first["others"]) == list(second["others"]) == ["auc", "z"]
+    # The studies' means are 9.1 9.2 9.3; 95 % t interval: 9.2 +- 4.303 * .1 / sqrt(3).
+    assert first["others"]["auc"]["mean"] == pytest.approx(9.2)
+    assert first["others"]["auc"]["interval"] == pytest.approx([9.2 - 0.2484, 9.2 + 0.2484], abs=1e-3)
+    assert second["others"]["z"]["mean"] == pytest.approx(100 * (0.81 + 0.82 + 0.82) / 3)
+    assert first["others"]["z"]["missing"] == 0
+    assert json.loads(json.dumps(summary)) == summary
+    text = terminal.as_text(terminal.render(summary))
+    assert text.index("Standings") < text.index("Beside accuracy") < text.index("Pairs")
+    head, row = beside_table(text)[:2]
+    assert head.split() == ["contender", "auc", "z"]
+    assert row.split() == ["a", "9.2", "[8.952,", "9.448]", "92", "[89.52,", "94.48]"]
+    assert "Left out" not in text
+    assert "<tr><td>b</td><td>8.167 [" in html.fragment(summary)
+
+
+def beside_table(text: str) -> list[str]:
+    """The lines under the heading of the further metrics."""
+    return text[text.index("Beside accuracy") :].splitlines()[1:]
+
+
+def test_a_workload_without_further_metrics_shows_no_table_of_them() -> None:
+    summary = summarize(record(), [*tuned(), *confirmed(A, B)], notes())
+    assert [row["others"] for row in summary["standings"]] == [{}, {}]
+    assert "Beside accuracy" not in terminal.as_text(terminal.render(summary))
+    assert "Beside accuracy" not in html.fragment(summary)
+
+
+def test_further_metrics_leave_out_trials_that_diverged_and_say_so() -> None:
+    broken: Table = [[None, 0.9], [None, None], [0.7, 0.8]]
+    summary = summarize(record(), [*tuned(), *with_others(confirmed(A, broken), "auc")], notes())
+    row = next(row for row in summary["standings"] if row["label"] == "b")
+    # Two studies are left, of 9 and 7.5; t with one degree of freedom: 8.25 +- 12.706 * 1.0607 / sqrt(2).
+    assert row["others"]["auc"]["mean"] == pytest.approx(8.25)
+    assert row["others"]["auc"]["interval"] == pytest.approx([8.25 - 9.53, 8.25 + 9.53], abs=0.01)
+    assert row["others"]["auc"]["missing"] == 3
+    sentence = "Left out are confirmation trials with no finite value, such as those that diverged: 3 of b."
+    assert sentence in terminal.as_text(terminal.render(summary))
+    assert sentence in html.fragment(summary)
+
+
+def test_a_contender_that_has_none_of_a_metric_gets_a_dash() -> None:
+    never: Table = [[None, None]] * 3
+    summary = summarize(record(), [*tuned(), *with_others(confirmed(A, never), "auc")], notes())
+    row = next(row for row in summary["standings"] if row["label"] == "b")
+    assert row["others"] == {"auc": {"mean": None, "interval": None, "missing": 6}}
+    assert [line.split() for line in beside_table(terminal.as_text(terminal.render(summary)))[2:3]] == [["b", "-"]]
+
+
+def test_many_further_metrics_are_shown_a_row_each_and_their_names_are_no_markup() -> None:
+    names = [f"decile[{rank}] <i>" for rank in "abcdefg"]
+    for count, head, first in ((6, "contender", "a"), (7, "metric", names[0].split()[0])):
+        outcomes = with_others(confirmed(A, B), *names[:count])
+        summary = summarize(record(), [*tuned(), *outcomes], notes())
+        lines = beside_table(terminal.as_text(terminal.render(summary)))
+        assert lines[0].split()[0] == head
+        assert any(line.split()[0] == first for line in lines[1:3])
+        assert html.fragment(summary).count("decile[a] &lt;i&gt;") == 1
+    assert lines[0].split() == ["metric", "a", "b"]
+    assert [line.split()[0] for line in lines[1:8]] == [name.split()[0] for name in names]
+    assert lines[1].split()[2:6] == ["9.2", "[8.952,", "9.448]", "8.167"]
+
+
+def test_a_row_each_for_many_contenders_takes_several_tables() -> None:
+    cell = {"mean": 1.0, "interval": [0.5, 1.5], "missing": 0}
+    summary = summarize(record(), [*tuned(), *with_others(confirmed(A, B), "auc")], notes())
+    row = summary["standings"][0]
+    metrics = {f"decile {rank}": cell for rank in range(10)}
+    summary["standings"] = [{**row, "label": f"contender{n}", "tied_with": [], "others": metrics} for n in range(14)]
+    lines = beside_table(terminal.as_text(terminal.render(summary)))
+    heads = [line.split()[1:] for line in lines if line.split()[:1] == ["metric"]]
+    assert [len(head) for head in heads] == [6, 6, 2]
+    assert [label for head in heads for label in head] == [f"contender{n}" for n in range(14)]
+    assert [line.split() for line in lines[1:3]] == [["decile", "0", *["1"] * 6], ["[0.5,", "1.5]"] * 6]
 
 
 def test_robustness_counts_decades_around_the_best() -> None:

@@ -133,6 +133,18 @@ def censored(count: int, workload: Mapping[str, Any]) -> str:
     return f"{count} confirmation trial{plural} no test value (diverged, failed or never chosen): it counts as {value}."
 
 
+def left_out(rows: Sequence[Mapping[str, Any]]) -> str | None:
+    """Which contenders' further metrics leave out trials, or None if none do."""
+    counts = {row["label"]: max((known["missing"] for known in row["others"].values()), default=0) for row in rows}
+    found = [f"{count} of {label}" for label, count in counts.items() if count]
+    if not found:
+        return None
+    return (
+        f"Left out are confirmation trials with no finite value, such as those that diverged: {listed(found)}. "
+        "In the standings they count as the worst value; what is worst here is not known."
+    )
+
+
 def too_few_studies(studies: int) -> str:
     """Why there is no verdict."""
     return f"The race had {studies} studies per contender. At least 3 are needed to tell a difference from luck."

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from gradrace.outcomes import Outcome, Stage, Status
-from gradrace.report import sentences
+from gradrace.report import others, sentences
 from gradrace.report.tuning import budget_curves, robustness
 from gradrace.verdict import (
     Decision,
@@ -126,7 +126,8 @@ def summarize(record: RaceRecord, outcomes: Sequence[Outcome], notes: Mapping[st
         for standing in standings(validation, compare(validation, race.direction), race.direction)
     }
     budget = budget_curves(race.outcomes, race.labels, race.numbers, race.direction)
-    rows = [_standing(race, standing, validated[standing.label], scores, budget) for standing in ranked]
+    beside = others.names_of([outcome for outcome in race.outcomes if outcome.stage is Stage.CONFIRMATION])
+    rows = [_standing(race, standing, validated[standing.label], scores, budget, beside) for standing in ranked]
     return {
         **common,
         "standings": rows,
@@ -138,7 +139,12 @@ def summarize(record: RaceRecord, outcomes: Sequence[Outcome], notes: Mapping[st
 
 
 def _standing(
-    race: Race, standing: Standing, validated: Standing, scores: Mapping[str, np.ndarray], budget: Mapping[str, Any]
+    race: Race,
+    standing: Standing,
+    validated: Standing,
+    scores: Mapping[str, np.ndarray],
+    budget: Mapping[str, Any],
+    beside: Sequence[str],
 ) -> dict[str, Any]:
     label = standing.label
     confirmed = race.of(label, Stage.CONFIRMATION)
@@ -166,6 +172,7 @@ def _standing(
             "interval": _listed(standing.interval),
             "values": scores[label].tolist(),
         },
+        "others": others.over_studies(confirmed, beside, scores[label].size),
         "studies_without_choice": sum((label, study) not in race.choices for study in range(race.numbers["studies"])),
         "lr_robustness_decades": robustness(race.of(label, Stage.TUNING), race.numbers, race.direction),
         "diverged": sum(outcome.status is Status.DIVERGED for outcome in everything),

@@ -11,10 +11,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from gradrace.report.sentences import interval, number
+from gradrace.report import others
+from gradrace.report.sentences import interval, left_out, number
 
 PLAIN_WIDTH = 130
 """Columns of what is printed where there is no terminal whose width it would have to fit."""
+
+_FEW_COLUMNS = 3
 
 
 def as_text(what: RenderableType) -> str:
@@ -34,6 +37,7 @@ def render(summary: Mapping[str, Any]) -> RenderableType:
         parts.append(Padding(code, (1, 4, 0, 4)))
     if summary["standings"]:
         parts += [_heading(_standings_title(summary)), _indented(_standings(summary))]
+        parts += _others(summary)
     if summary["pairs"]:
         parts += [_heading("Pairs"), _indented(_pairs(summary))]
     if summary["warnings"]:
@@ -81,6 +85,29 @@ def _standings(summary: Mapping[str, Any]) -> Table:
             _with_unit(row["state_bytes_per_parameter"], "{:.0f} B"),
         )
     return table
+
+
+def _others(summary: Mapping[str, Any]) -> list[RenderableType]:
+    """Further metrics of the test split, if there are any; as several tables where one would have too many columns."""
+    head, rows = others.table(summary["standings"])
+    if not rows:
+        return []
+    title = f"Beside {summary['workload']['metric']}: other metrics of the test split, which decide nothing"
+    parts: list[RenderableType] = [_heading(title)]
+    for start in range(1, len(head), others.MOST_COLUMNS):
+        columns = slice(start, start + others.MOST_COLUMNS)
+        # Side by side there is room for few; the interval of more stands below the mean.
+        gap = " " if len(head[columns]) <= _FEW_COLUMNS else "\n"
+        table = _table(head[0], *map(Text, head[columns]))
+        for name, cells in rows:
+            shown = cells[start - 1 : start - 1 + others.MOST_COLUMNS]
+            table.add_row(
+                Text(name, style="bold"), *(f"{number(mean)}{gap}{interval(ends)}".strip() for mean, ends in shown)
+            )
+        parts.append(Padding(table, (0 if start == 1 else 1, 0, 0, 2)))
+    if sentence := left_out(summary["standings"]):
+        parts.append(_indented(Text(sentence)))
+    return parts
 
 
 def _ties(row: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
@@ -140,7 +167,7 @@ def _with_unit(value: float | None, pattern: str, factor: float = 1.0) -> str:
     return "-" if value is None else pattern.format(value * factor)
 
 
-def _table(*columns: str) -> Table:
+def _table(*columns: str | Text) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for column in columns:
         table.add_column(column)
