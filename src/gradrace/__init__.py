@@ -7,17 +7,20 @@ from gradrace.race.api import race, resume
 from gradrace.race.result import RaceResult
 from gradrace.race.spec import Contender
 from gradrace.space import Choice, LogUniform, Uniform
-from gradrace.workloads import Workload, workloads
+from gradrace.workloads import METRICS, Metric, StopTraining, Workload, reporting, workloads
 
 __all__ = [
+    "METRICS",
     "Choice",
     "Contender",
     "GradraceError",
     "Interrupted",
     "LogUniform",
+    "Metric",
     "Optimizer",
     "RaceResult",
     "SpecError",
+    "StopTraining",
     "StoreError",
     "Uniform",
     "Workload",
@@ -25,6 +28,7 @@ __all__ = [
     "__version__",
     "optimizers",
     "race",
+    "reporting",
     "resume",
     "workloads",
 ]

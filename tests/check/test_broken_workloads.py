@@ -185,12 +185,13 @@ def test_a_good_workload_passes() -> None:
 
 
 def test_what_the_vectorized_engine_cannot_train_is_no_failure() -> None:
-    def model() -> nn.Module:
-        return nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 1))
+    class Branching(nn.Linear):
+        def forward(self, input: Tensor) -> Tensor:
+            return super().forward(input) if self.weight.sum() > 1e9 else super().forward(2 * input)
 
-    (found,) = ran("engines", WORKLOAD_CHECKS["engines"], task(model=model))
+    (found,) = ran("engines", WORKLOAD_CHECKS["engines"], task(model=lambda: Branching(3, 1)))
     assert found.passed
-    assert "the model has buffers or frozen parameters" in found.sentence
+    assert "not vectorized, so it is trained by the loop engine alone" in found.sentence
 
 
 def test_data_of_few_values_repeat_and_are_no_leak() -> None:

@@ -12,9 +12,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gradrace.engine.batches import EVALUATION_CHUNK
 from gradrace.engine.loop import Loop
 from gradrace.engine.trial import Schedule, Training, Trials, TrialSetup, multiplier
-from gradrace.engine.vectorized import EVALUATION_CHUNK, Vectorized
+from gradrace.engine.vectorized import Vectorized
 from gradrace.optimizers import Case, Optimizer, UpdateRule, optimizer, optimizers
 from gradrace.randomness import Stream
 from gradrace.workloads import Workload, workload, workloads
@@ -322,7 +323,7 @@ def test_a_metric_that_looks_at_values_and_a_large_split() -> None:
         validation=0.01,
         test=0.01,
     )
-    assert len(task.splits["train"][0]) > EVALUATION_CHUNK
+    assert (task.sizes()["train"] or 0) > EVALUATION_CHUNK
     setups = [setup("sgd", {"lr": lr}, (0, 0, 0)) for lr in (0.01, 0.1)]
     loop, vectorized = (engine.start(setups, training(task)) for engine in engines(task))
     assert_agree(vectorized, loop, 10)

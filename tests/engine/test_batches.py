@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from gradrace.engine.batches import Batches, on_device
+from gradrace.engine.batches import Batches, Feed
 from gradrace.engine.trial import Training
 from gradrace.randomness import Stream
 from gradrace.workloads import Workload
+from gradrace.workloads._batch import on_device, tensors_of
 
 EXAMPLES = 20
 
@@ -17,7 +18,7 @@ EXAMPLES = 20
 def batches(stream: Stream = (0, 0, 0), size: int = 5, training: Training | None = None) -> Batches:
     data = (torch.zeros(EXAMPLES, 2), torch.zeros(EXAMPLES, 1))
     task = Workload("own", lambda: nn.Linear(2, 1), nn.functional.mse_loss, "mse", data, data, data)
-    return Batches(task, stream, training or Training(100, size))
+    return Feed(task, training or Training(100, size)).batches(stream)
 
 
 def steps(found: Batches, first: int, last: int) -> list[list[int]]:
@@ -70,5 +71,5 @@ def test_a_split_smaller_than_a_batch_is_the_batch() -> None:
 
 def test_numbers_take_the_dtype_of_the_trials_and_classes_stay() -> None:
     given = (torch.zeros(2, dtype=torch.float32), torch.zeros(2, dtype=torch.int64), torch.zeros(2, dtype=torch.bool))
-    found = on_device(given, Training(1, 1, dtype=torch.float64))
-    assert [tensor.dtype for tensor in found] == [torch.float64, torch.int64, torch.bool]
+    found = on_device(given, "cpu", torch.float64)
+    assert [tensor.dtype for tensor in tensors_of(found)] == [torch.float64, torch.int64, torch.bool]

@@ -324,7 +324,7 @@ def test_a_workload_of_ones_own_is_known_by_its_content() -> None:
 def test_a_workload_keeps_its_id_when_it_has_been_used() -> None:
     mine = own_workload()
     id = make_id(task=find_task(mine))
-    assert len(mine.splits["train"][0]) == 12
+    assert mine.sizes()["train"] == 12
     assert mine.scored_by.direction == "min"
     assert make_id(task=find_task(mine)) == id
 

@@ -4,94 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
-from torch.utils.data import Dataset, IterableDataset, TensorDataset
+from torch.func import vmap
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from gradrace.engine.loop import Loop
 from gradrace.engine.trial import Training, TrialSetup, fresh_model
 from gradrace.errors import SpecError, WorkloadError
 from gradrace.optimizers import optimizer
 from gradrace.workloads import METRICS, Batch, Workload, workload, workloads
+from gradrace.workloads._batch import tensors_of
+from gradrace.workloads._splits import Split
 
 every_workload = pytest.mark.parametrize("task", workloads().values(), ids=lambda task: task.name)
 
 
-def training(task: Workload, steps: int = 100) -> Training:
-    return Training(steps, task.batch_size)
-
-
-def weights(task: Workload, seed: int) -> Tensor:
-    model = fresh_model(task, (0, 0, seed), training(task))
-    return torch.cat([parameter.detach().reshape(-1) for parameter in model.parameters()])
-
-
-@every_workload
-def test_initial_weights_differ_by_seed_and_by_nothing_else(task: Workload) -> None:
-    with torch.random.fork_rng():
-        torch.manual_seed(1)
-        before, first = torch.get_rng_state(), weights(task, 0)
-        assert torch.equal(torch.get_rng_state(), before)  # the caller's generator is left alone
-        torch.manual_seed(2)
-        assert torch.equal(weights(task, 0), first)
-    assert not torch.equal(weights(task, 1), first)
-    assert torch.isfinite(first).all()
-
-
-def rows(batch: Batch) -> list[bytes]:
+def rows(split: Split) -> list[bytes]:
     """Each example as its bytes."""
-    return [b"".join(tensor[n].numpy().tobytes() for tensor in batch) for n in range(len(batch[0]))]
-
-
-@every_workload
-def test_splits_are_disjoint_and_fixed(task: Workload) -> None:
-    examples = [row for batch in task.splits.values() for row in rows(batch)]
-    assert list(task.splits) == ["train", "validation", "test"]
-    assert len(set(examples)) == len(examples)
-    assert min(len(batch[0]) for batch in task.splits.values()) >= 100  # enough to select and to confirm by
-    with torch.random.fork_rng():
-        torch.seed()
-        again = replace(task).splits
-    assert all(rows(again[name]) == rows(batch) for name, batch in task.splits.items())
-
-
-@every_workload
-def test_loss_and_metric_are_finite_scalars_at_the_start(task: Workload) -> None:
-    model = fresh_model(task, (0, 0, 0), training(task))
-    for batch in task.splits.values():
-        part = tuple(tensor[: task.batch_size] for tensor in batch)
-        output = task.output(model, part)
-        loss, metric = task.loss_of(model, part), task.scored_by.of(output, part[-1])
-        assert loss.shape == metric.shape == ()
-        assert torch.isfinite(loss)
-        assert torch.isfinite(metric)
-        assert loss.requires_grad
-        assert task.loss(output, part[-1]) == loss
-
-
-@every_workload
-def test_training_improves_loss_and_metric(task: Workload) -> None:
-    adam = optimizer("adam")
-    setup = TrialSetup(adam, adam.configure({"lr": 0.01}), adam.options, (0, 0, 0))
-    trials = Loop(task).start([setup], training(task))
-    before = trials.evaluate("validation")
-    trials.train(100)
-    after = trials.evaluate("validation")
-    assert trials.failures() == [None]
-    assert after.loss[0] < 0.8 * before.loss[0]
-    better = (
-        after.metric[0] - before.metric[0] if task.scored_by.direction == "max" else before.metric[0] - after.metric[0]
-    )
-    assert better > 0
-    if task.target is not None:  # it is not reached by chance
-        reached = (
-            before.metric[0] >= task.target if task.scored_by.direction == "max" else before.metric[0] <= task.target
-        )
-        assert not reached
+    assert not isinstance(split, Dataset)
+    tensors = tensors_of(split)
+    return [b"".join(tensor[n].numpy().tobytes() for tensor in tensors) for n in range(len(tensors[0]))]
 
 
 @every_workload
@@ -100,7 +37,6 @@ def test_facts_are_complete(task: Workload) -> None:
     assert all(text.strip() for text in (task.title, task.stands_for, task.source))
     assert task.scored_by.direction in ("min", "max")
     assert task.steps >= 20
-    assert 1 <= task.batch_size <= len(task.splits["train"][0])
 
 
 def test_linear_reaches_its_known_minimum() -> None:
@@ -118,7 +54,7 @@ def test_linear_reaches_its_known_minimum() -> None:
 
 def test_an_unknown_workload_is_told() -> None:
     with pytest.raises(
-        SpecError, match=r"There is no workload 'digit'\. Did you mean 'digits'\? Known: digits, linear"
+        SpecError, match=r"There is no workload 'digit'\. Did you mean 'digits'\? Known: .*digits.*linear"
     ):
         workload("digit")
 
@@ -133,14 +69,44 @@ def test_an_unknown_workload_is_told() -> None:
         ("mse", [[1.0], [2.0]], [[1.0], [5.0]], 4.5, "min"),
         ("mae", [[1.0], [2.0]], [[1.0], [5.0]], 1.5, "min"),
         ("log_loss", [[0.0, 0.0], [math.log(3.0), 0.0]], [0, 0], (math.log(2) + math.log(4 / 3)) / 2, "min"),
+        ("log_loss", [0.0, math.log(3.0)], [0, 1], (math.log(2) + math.log(4 / 3)) / 2, "min"),
+        ("accuracy", [[1.0], [-1.0], [2.0], [-3.0]], [[1], [1], [1], [0]], 0.75, "max"),
+        ("top5_accuracy", [[7.0, 6, 5, 4, 3, 2, 1], [7.0, 6, 5, 4, 3, 2, 1]], [4, 5], 0.5, "max"),
+        ("auc", [0.1, 0.4, 0.4, 0.8], [0, 0, 1, 1], 3.5 / 4, "max"),
+        ("f1", [1.0, 1.0, -1.0, -1.0], [1, 0, 1, 0], 0.5, "max"),
+        ("rmse", [[1.0], [2.0]], [[1.0], [5.0]], math.sqrt(4.5), "min"),
+        ("r2", [1.0, 2.0, 3.0], [1.0, 2.0, 6.0], 1 - 9 / 14, "max"),
     ],
 )
 def test_metrics_by_hand(name: str, output: list[Any], target: list[Any], value: float, direction: str) -> None:
     metric = METRICS[name]
-    assert float(metric.of(torch.tensor(output), torch.tensor(target))) == pytest.approx(value)
+    assert metric.of is not None
+    outputs, targets = torch.tensor(output), torch.tensor(target)
+    assert float(metric.of(outputs, targets)) == pytest.approx(value)
+    assert vmap(metric.of, in_dims=(0, None))(torch.stack([outputs, outputs]), targets).tolist() == pytest.approx(
+        [value, value]
+    )
     assert metric.direction == direction
     assert metric.name == name
-    assert set(METRICS) == {"accuracy", "mse", "mae", "log_loss"}
+
+
+def test_every_metric_has_a_case_by_hand() -> None:
+    cases = {mark.args[1][n][0] for mark in test_metrics_by_hand.pytestmark for n in range(len(mark.args[1]))}  # type: ignore[attr-defined]
+    of_loss = {"loss": 0.5, "perplexity": math.exp(0.5), "bits_per_character": 0.5 / math.log(2)}
+    for name, value in of_loss.items():
+        found = METRICS[name].of_loss
+        assert found is not None
+        assert found(torch.tensor([0.5, 0.5])).tolist() == pytest.approx([value, value])
+    assert cases | set(of_loss) == set(METRICS)
+
+
+def test_the_area_under_the_curve_is_scikit_learns() -> None:
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randn(500, generator=generator).round(decimals=1)  # with many ties
+    labels = (torch.rand(500, generator=generator) < 0.3).to(torch.int64)
+    found = METRICS["auc"].of
+    assert found is not None
+    assert float(found(scores, labels)) == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
 
 
 # --- one's own workload ---
@@ -169,8 +135,9 @@ class Pairs(Dataset[Any]):
 
 @pytest.mark.parametrize("train", [(INPUTS, TARGETS), [INPUTS, TARGETS], TensorDataset(INPUTS, TARGETS), Pairs()])
 def test_data_come_in_several_forms(train: Any) -> None:
-    splits = own(train=train).splits
-    assert {name: len(batch[0]) for name, batch in splits.items()} == {"train": 14, "validation": 4, "test": 2}
+    task = own(train=train)
+    splits = task.splits
+    assert task.sizes() == {"train": 14, "validation": 4, "test": 2}
     assert sorted(row for batch in splits.values() for row in rows(batch)) == sorted(rows((INPUTS, TARGETS)))
     assert all(rows(splits[name]) == rows(batch) for name, batch in own().splits.items())
 
@@ -180,7 +147,7 @@ def test_splits_may_be_data_or_fractions_or_come_from_a_function() -> None:
     given = own(validation=validation, test=test).splits
     assert [rows(given[name]) for name in given] == [rows((INPUTS, TARGETS)), rows(validation), rows(test)]
     mixed = own(validation=0.25, test=test).splits
-    assert [len(batch[0]) for batch in mixed.values()] == [15, 5, 5]
+    assert [len(rows(batch)) for batch in mixed.values()] == [15, 5, 5]
     assert rows(mixed["test"]) == rows(test)
     calls = []
 
@@ -196,8 +163,9 @@ def test_splits_may_be_data_or_fractions_or_come_from_a_function() -> None:
 
 def test_several_inputs_go_to_the_model() -> None:
     task = own(train=(INPUTS, INPUTS[:, :1], TARGETS))
-    output = task.output(lambda a, b: a.sum(1, keepdim=True) + b, task.splits["test"])
-    assert torch.equal(output[:, 0], task.splits["test"][0].sum(1) + task.splits["test"][1][:, 0])
+    batch = task.in_memory("test")
+    output = task.output(lambda a, b: a.sum(1, keepdim=True) + b, batch)
+    assert torch.equal(output[:, 0], tensors_of(batch)[0].sum(1) + tensors_of(batch)[1][:, 0])
 
 
 def test_a_metric_of_ones_own_has_a_direction() -> None:
@@ -217,7 +185,7 @@ BESIDE = (
     "Each is data, or a fraction such as 0.2 to split off from train."
 )
 DIRECTION = "Workload 'mine' has a metric function, so direction= must be 'min' or 'max', but is "
-METRIC = "There is no metric 'acuracy'. Did you mean 'accuracy'? Known: accuracy, log_loss, mae, mse."
+METRIC = "There is no metric 'acuracy'. Did you mean 'accuracy'? Known: " + ", ".join(sorted(METRICS)) + "."
 
 
 @pytest.mark.parametrize(
@@ -245,7 +213,8 @@ def test_a_workload_that_cannot_be_is_told_at_once(given: dict[str, Any], senten
 SPLITS_OFF = "Workload 'mine' splits {} off its training data; each fraction must lie between 0 and 1, and together "
 NO_EXAMPLES = "Workload 'mine' has no examples in its {} split; it needs at least one."
 KIND = (
-    "The {} split of workload 'mine' must be a tuple of tensors (inputs, then target) or a Dataset of such tuples, but "
+    "The {} split of workload 'mine' must be a tuple of tensors (inputs, then target), a dict of them with the key "
+    "'target', or a Dataset of such examples, but "
 )
 LENGTHS = "The tensors of the train split of workload 'mine' have [20, 7] examples; they must agree."
 LOAD = "Workload 'mine' could not load its data (train, validation, test):\n"
@@ -274,9 +243,10 @@ class Endless(IterableDataset[Any]):
         ({"test": (INPUTS,)}, KIND.format("test") + "is tuple."),
         ({"test": (INPUTS, [1, 2])}, KIND.format("test") + "is tuple."),
         ({"validation": "no"}, KIND.format("validation") + "is str."),
-        ({"train": Endless()}, KIND.format("train") + "is Endless."),
+        ({"train": Endless()}, "Workload 'mine' splits [0.2, 0.1] off an IterableDataset, which has no known length; "),
+        ({"train": DataLoader(Pairs())}, "The train split of workload 'mine' is a DataLoader. Give its dataset "),
         ({"train": (INPUTS, TARGETS[:7])}, LENGTHS),
-        ({"data": lambda: (INPUTS, TARGETS)}, LOAD),
+        ({"data": lambda: (INPUTS, TARGETS)}, "The data function of workload 'mine' must return train, validation, "),
         ({"data": lambda: None}, LOAD),
     ],
     ids=lambda value: str(value)[:30],
@@ -311,5 +281,5 @@ def test_what_loading_raises_is_shown_with_the_users_line() -> None:
 def test_a_model_that_cannot_be_trained_is_told(model: Callable[[], Any], sentence: str) -> None:
     task = own(model=model)
     with pytest.raises(WorkloadError) as caught:
-        fresh_model(task, (0, 0, 0), training(task))
+        fresh_model(task, (0, 0, 0), Training(1, 1))
     assert str(caught.value).startswith(sentence)

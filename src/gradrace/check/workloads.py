@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import random
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,16 +14,20 @@ from dataclasses import replace
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from gradrace.check.findings import Remark, told
-from gradrace.engine.batches import Batches, on_device
+from gradrace.engine.batches import Feed
 from gradrace.engine.loop import Loop
+from gradrace.engine.sources import source
 from gradrace.engine.trial import Training, TrialSetup, fresh_model
 from gradrace.engine.vectorized import Vectorized
 from gradrace.errors import WorkloadError
 from gradrace.optimizers import optimizer
 from gradrace.randomness import Stream
 from gradrace.workloads import Batch, Workload
+from gradrace.workloads._batch import shapes, tensors_of
+from gradrace.workloads._splits import Split, size
 
 STREAM: Stream = (0, 0, 0)
 AGREEING_STEPS = 5
@@ -62,29 +65,16 @@ def data(workload: Workload) -> list[str]:
     ]
 
 
-def _equal(one: Batch, other: Batch) -> bool:
-    return len(one) == len(other) and all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+def _equal(one: Split, other: Split) -> bool:
+    if isinstance(one, Dataset) or isinstance(other, Dataset):
+        return size(one) == size(other)
+    pairs = zip(tensors_of(one), tensors_of(other), strict=True)
+    return shapes(one) == shapes(other) and all(torch.equal(a, b) for a, b in pairs)
 
 
 def disjoint(workload: Workload) -> list[str]:
     """No example is in two splits; not more of them, at least, than are in one split twice."""
-    rows = {name: _rows(split) for name, split in workload.splits.items()}
-    found = []
-    for first, second in (("train", "validation"), ("train", "test"), ("validation", "test")):
-        known = Counter(rows[first])
-        shared = sum(row in known for row in rows[second])
-        # Data of few different values repeat by themselves: as often within a split as between two.
-        twice = 1 - len(known) / len(rows[first])
-        if shared > 2 * twice * len(rows[second]):
-            found.append(
-                f"{shared} of the {len(rows[second])} examples of the {second} split are also in the {first} split."
-            )
-    return found
-
-
-def _rows(split: Batch) -> list[bytes]:
-    columns = [tensor.detach().cpu().reshape(len(tensor), -1).numpy() for tensor in split]
-    return [b"|".join(column[row].tobytes() for column in columns) for row in range(len(split[0]))]
+    return workload.remarks()
 
 
 def initialisation(workload: Workload) -> list[str]:
@@ -118,20 +108,20 @@ def _weights(model: nn.Module) -> Tensor:
 
 
 def batches(workload: Workload) -> list[str]:
-    """The same stream gives the same batches, and an epoch holds every example at most once."""
+    """The same stream gives the same batches, whatever else has happened."""
     training, found = Training(1, workload.batch_size), []
-    one, again = (Batches(workload, STREAM, training) for _ in range(2))
-    with other_randomness(1):
-        first = [one.indices(step) for step in range(1, 11)]
-    with other_randomness(2):
-        repeated = [again.indices(step) for step in range(10, 0, -1)][::-1]
-    if not all(torch.equal(a, b) for a, b in zip(first, repeated, strict=True)):
+    model = fresh_model(workload, STREAM, training)
+    repeated: list[list[Batch]] = []
+    for seed in (1, 2):
+        with other_randomness(seed):
+            drawn = source(Feed(workload, training), STREAM)
+            repeated.append([drawn.batch(model, step) for step in range(1, 11)])
+            drawn.rest()
+    if not all(_equal(a, b) for a, b in zip(*repeated, strict=True)):
         found.append("Batches of one seed differ from one time to the next.")
-    if workload.batch_size > len(workload.splits["train"][0]):
-        found.append(
-            f"batch_size is {workload.batch_size}, but there are only {len(workload.splits['train'][0])} examples to "
-            "train on."
-        )
+    examples = workload.sizes().get("train")
+    if examples is not None and workload.batch_size > examples:
+        found.append(f"batch_size is {workload.batch_size}, but there are only {examples} examples to train on.")
     return found
 
 
@@ -139,9 +129,8 @@ def start(workload: Workload) -> list[str]:
     """The loss of the first batch is one finite number, with finite gradients for the parameters."""
     training = Training(1, workload.batch_size)
     model = fresh_model(workload, STREAM, training)
-    rows = Batches(workload, STREAM, training).indices(1)
-    batch = on_device(tuple(tensor[rows] for tensor in workload.splits["train"]), training)
     with other_randomness(1):
+        batch = source(Feed(workload, training), STREAM).batch(model, 1)
         loss = workload.loss_of(model, batch)
     if not isinstance(loss, Tensor) or loss.shape != ():
         shape = tuple(loss.shape) if isinstance(loss, Tensor) else type(loss).__name__
@@ -170,9 +159,10 @@ def learning(workload: Workload) -> list[str]:
     """Adam, at the best of a few learning rates, lowers the loss, and the metric moves in its direction."""
     training = Training(min(workload.steps, LEARNING_STEPS), workload.batch_size)
     trials = Loop(workload).start(_setups(RATES), training)
-    before = trials.evaluate("train")
+    split = "train" if "train" in workload.splits and not workload.online else "validation"
+    before = trials.evaluate(split)
     trials.train(training.steps)
-    after, failures = trials.evaluate("train"), [failure for failure in trials.failures() if failure]
+    after, failures = trials.evaluate(split), [failure for failure in trials.failures() if failure]
     if failures:
         return [f"Training raised:\n{failures[0]}"]
     losses = [loss if math.isfinite(loss) else math.inf for loss in after.loss]
@@ -204,9 +194,8 @@ def engines(workload: Workload) -> list[str]:
     failures = [failure for failure in loop.failures() if failure]
     if failures:
         return [f"The first steps raised:\n{failures[0]}"]
-    model = fresh_model(workload, STREAM, training)
-    if next(model.buffers(), None) is not None or not all(param.requires_grad for param in model.parameters()):
-        raise Remark("the model has buffers or frozen parameters, so it is trained by the loop engine alone")
+    if workload.experience is not None:
+        raise Remark("its batches come from what each trial's own model does, so the loop engine alone trains it")
     try:
         trials = Vectorized(workload).start(setups, training)
         found = [*trials.train(AGREEING_STEPS), *trials.evaluate("validation").loss]

@@ -1,36 +1,158 @@
-"""Which examples a step sees: permutations of the training split, one for each epoch, from the trial's stream."""
+"""Which examples a step sees: permutations of the training split, one for each epoch, from the trial's stream.
+
+Splits in memory are moved to the device once for a block. Examples that are fetched come from their Dataset batch by
+batch, in the same order, through worker processes if the workload asks for them.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset, Sampler, default_collate
 
 from gradrace.engine.trial import Training
+from gradrace.errors import WorkloadError
 from gradrace.randomness import Stream, seed_of
 from gradrace.workloads import Batch, Workload
+from gradrace.workloads._batch import count, on_device, taken
+from gradrace.workloads._splits import size
+
+EVALUATION_CHUNK = 1024
+"""Examples in memory that are evaluated at a time."""
 
 
-def on_device(batch: Batch, training: Training) -> Batch:
-    """Data where the trials are; floating-point tensors in the trials' dtype."""
-    return tuple(
-        tensor.to(training.device, training.dtype if tensor.is_floating_point() else tensor.dtype) for tensor in batch
-    )
+class Feed:
+    """The data of a block: splits on the device, or Datasets that are read as needed."""
+
+    def __init__(self, workload: Workload, training: Training) -> None:
+        self.workload, self.training = workload, training
+        self.splits = {
+            name: split if isinstance(split, Dataset) else on_device(split, training.device, training.dtype)
+            for name, split in workload.splits.items()
+        }
+
+    def batches(self, stream: Stream, split: str = "train") -> Batches:
+        """The batches of a stream."""
+        return Batches(self, stream, split)
+
+    def chunks(self, split: str) -> Iterator[Batch]:
+        """A whole split, some examples at a time."""
+        data = self.splits[split]
+        if not isinstance(data, Dataset):
+            for start in range(0, count(data), EVALUATION_CHUNK):
+                yield taken(data, slice(start, start + EVALUATION_CHUNK))
+            return
+        size, workers = self.training.batch_size, self.workload.workers or 0
+        generator = torch.Generator().manual_seed(seed_of("chunks", split))
+        for batch in DataLoader(data, size, num_workers=workers, collate_fn=self.collate, generator=generator):
+            yield self.received(batch)
+
+    def collate(self, examples: list[Any]) -> Any:
+        """A batch of a list of examples."""
+        return (self.workload.collate or default_collate)(examples)
+
+    def received(self, batch: Any) -> Batch:
+        """What collating gave, on the device.
+
+        Raises:
+            WorkloadError: it is neither a dict nor a sequence of tensors.
+        """
+        made = dict(batch) if isinstance(batch, dict) else (batch,) if isinstance(batch, Tensor) else batch
+        parts = list(made.values()) if isinstance(made, dict) else made
+        if not isinstance(parts, list | tuple) or not all(isinstance(part, Tensor) for part in parts):
+            raise WorkloadError(
+                f"Batches of workload '{self.workload.name}' must be tuples or dicts of tensors, but collating gave "
+                f"{type(batch).__name__}."
+            )
+        made = made if isinstance(made, dict) else tuple(parts)
+        return on_device(made, self.training.device, self.training.dtype)
 
 
 class Batches:
     """The batches of one stream: every example once in each epoch; what does not fill a batch waits for the next."""
 
-    def __init__(self, workload: Workload, stream: Stream, training: Training) -> None:
-        examples = len(workload.splits["train"][0])
-        self.size = min(training.batch_size, examples)
-        self._per_epoch = examples // self.size
-        self._examples, self._stream = examples, stream
-        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
+    def __init__(self, feed: Feed, stream: Stream, split: str = "train") -> None:
+        self.feed, self._stream, self._data = feed, stream, feed.splits[split]
+        self._timely = feed.workload.order == "time" or feed.workload.online
+        self._open: Iterator[Any] | None = None
+        self._next = 0
+        examples = size(self._data)
+        if examples is not None:
+            self.size = min(feed.training.batch_size, examples)
+            self._examples, self.per_epoch = examples, examples // self.size
+            self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
 
     def indices(self, step: int) -> Tensor:
-        """Rows of the training split for ``step`` (from 1), int64, shape [size]; on the CPU."""
-        epoch, position = divmod(step - 1, self._per_epoch)
+        """Rows of the split for ``step`` (from 1), int64, shape [size]; on the CPU."""
+        epoch, position = divmod(step - 1, self.per_epoch)
         if epoch != self._epoch:
             generator = torch.Generator().manual_seed(seed_of(*self._stream, "batches", epoch))
-            self._order, self._epoch = torch.randperm(self._examples, generator=generator), epoch
+            shuffled = torch.randperm(self._examples, generator=generator)
+            self._order, self._epoch = torch.arange(self._examples) if self._timely else shuffled, epoch
         return self._order[position * self.size : (position + 1) * self.size]
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step (from 1), on the device."""
+        if not isinstance(self._data, Dataset):
+            return taken(self._data, self.indices(step))
+        if self._open is None or step != self._next:
+            self._open = self._fetch(step)
+        self._next = step + 1
+        torch.manual_seed(seed_of(*self._stream, "fetching", step))  # for examples that are changed at random
+        return self.feed.received(next(self._open))
+
+    def rest(self) -> None:
+        """Let worker processes go until the next batch is asked for."""
+        self._open = None
+
+    def _fetch(self, step: int) -> Iterator[Any]:
+        """Batches from a step on, as collated. An iterable Dataset is read from its start, again and again."""
+        data, workers = self._data, self.feed.workload.workers or 0
+        generator = torch.Generator().manual_seed(seed_of(*self._stream, "fetching", step))
+        if not isinstance(data, IterableDataset):
+            assert isinstance(data, Dataset)
+            yield from DataLoader(
+                data,
+                batch_sampler=_Order(self, step),
+                num_workers=workers,
+                collate_fn=self.feed.collate,
+                generator=generator,
+            )
+        skip = step - 1
+        while True:
+            loader = DataLoader(
+                data,
+                self.feed.training.batch_size,
+                num_workers=workers,
+                collate_fn=self.feed.collate,
+                generator=generator,
+                drop_last=True,
+            )
+            empty = True
+            for batch in loader:
+                empty = False
+                if skip:
+                    skip -= 1
+                else:
+                    yield batch
+            if empty:
+                raise WorkloadError(
+                    f"The train split of workload '{self.feed.workload.name}' gives fewer examples than a batch of "
+                    f"{self.feed.training.batch_size}."
+                )
+
+
+class _Order(Sampler[list[int]]):
+    """The examples of each batch from a step on, without end, as a DataLoader asks for them."""
+
+    def __init__(self, batches: Batches, step: int) -> None:
+        self._batches, self._step = batches, step
+
+    def __iter__(self) -> Iterator[list[int]]:
+        step = self._step
+        while True:
+            yield self._batches.indices(step).tolist()
+            step += 1

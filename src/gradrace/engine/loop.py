@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map
 
 from gradrace._discovery import users_lines
-from gradrace.engine.batches import Batches, on_device
-from gradrace.engine.trial import Evaluation, Training, TrialSetup, clipping, fresh_model, multiplier, rule_of
+from gradrace.engine.batches import Feed
+from gradrace.engine.scores import Scores, score_of
+from gradrace.engine.sources import Played, source
+from gradrace.engine.trial import (
+    NO_SCORE,
+    Evaluation,
+    Score,
+    Training,
+    TrialSetup,
+    clipping,
+    fresh_model,
+    multiplier,
+    rule_of,
+)
 from gradrace.optimizers import TorchOptimizer
 from gradrace.randomness import seed_of
-from gradrace.workloads import Workload
+from gradrace.workloads import Batch, Workload
 
 
 class _Rule:
@@ -147,41 +161,73 @@ def decay(params: dict[str, nn.Parameter], lr: float, setup: TrialSetup, trainin
 class _Trial:
     """One trial under way."""
 
-    def __init__(self, workload: Workload, setup: TrialSetup, training: Training) -> None:
-        self.workload, self.setup, self.training = workload, setup, training
-        self.model = fresh_model(workload, setup.stream, training)
+    def __init__(self, feed: Feed, setup: TrialSetup, training: Training) -> None:
+        self.feed, self.workload, self.setup, self.training = feed, feed.workload, setup, training
+        self.model = fresh_model(self.workload, setup.stream, training)
         params = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
         kind = _Object if isinstance(setup.optimizer, TorchOptimizer) else _Rule
         self.params, self.steps = params, kind(setup, params, training)
         self.averages: dict[str, Tensor] = {}
-        self.batches = Batches(workload, setup.stream, training)
+        self.source = source(feed, setup.stream)
+        self.seen = Scores(self.workload)
         self.step = 0
         self.diverged_at: int | None = None
         self.failure: str | None = None
 
-    def train(self, until: int, data: tuple[Tensor, ...]) -> float:
+    def train(self, until: int) -> float:
         """Mean training loss from the present step to ``until``; steps are counted in gradients."""
         self.model.train()
         losses: list[float] = []
         while self.step < until:
             step = self.step + 1
-            batch = tuple(tensor[self.batches.indices(step)] for tensor in data)
+            batch = self.source.batch(self.model, step)
             torch.manual_seed(seed_of(*self.setup.stream, "masks", step))
-            loss, gradients = self.steps.advance(partial(self.workload.loss_of, self.model, batch), step)
-            losses.append(loss.item())
-            self.average()
-            if self.diverged_at is None and not torch.isfinite(loss):
+            losses.append(self.learn(batch, step))
+            if self.diverged_at is None and not math.isfinite(losses[-1]):
                 self.diverged_at = step
-            self.step += gradients
+        self.source.rest()
         return sum(losses) / max(1, len(losses))
 
+    def learn(self, batch: Batch, step: int) -> float:
+        """One step; the loss before it. An online trial is scored by what it gave before the step."""
+        judged: list[tuple[Any, Tensor]] = []
+
+        def loss_of() -> Tensor:
+            judged.append(self.workload.judged(self.model, batch, others=self.workload.online))
+            return judged[-1][1]
+
+        loss, gradients = self.steps.advance(loss_of, step)
+        self.average()
+        self.step += gradients
+        if self.workload.online:
+            self.seen.add(tree_map(torch.detach, judged[0]), batch)
+        return loss.item()
+
     @torch.no_grad()
-    def evaluate(self, data: tuple[Tensor, ...]) -> tuple[float, float]:
+    def evaluate(self, split: str) -> Score:
+        """Metric, loss and further metrics on a split."""
+        if self.workload.online and split == "test":
+            return self.streamed(split)
+        if self.workload.online and self.step:
+            return self.seen.score()
         self.model.eval()
         with self.averaged() if self.averages else self.steps.evaluated():
-            output = self.workload.output(self.model, data)
-        metric = self.workload.scored_by.of(output, data[-1])
-        return float(metric), float(self.workload.loss(output, data[-1]))
+            if isinstance(self.source, Played):
+                return self.source.score(self.model, split)
+            return score_of(self.workload, self.model, self.feed, split)
+
+    def streamed(self, split: str) -> Score:
+        """Go on through a later part of the stream, each batch scored before it is learnt; then be as before."""
+        kept = {id(part): part for part in (self.feed, self.workload, self.setup, self.training)}
+        other = copy.deepcopy(self, kept)
+        other.model.train()
+        other.seen = Scores(self.workload)
+        later = self.feed.batches(self.setup.stream, split)
+        with torch.enable_grad():
+            for position in range(1, later.per_epoch + 1):
+                torch.manual_seed(seed_of(*self.setup.stream, "masks", other.step + 1))
+                other.learn(later.batch(position), other.step + 1)
+        return other.seen.score(others=True)
 
     @torch.no_grad()
     def average(self) -> None:
@@ -206,17 +252,16 @@ class LoopTrials:
     """Trials of a block, each trained alone. An error of the user's code ends the trial it happened in, no other."""
 
     def __init__(self, workload: Workload, setups: Sequence[TrialSetup], training: Training) -> None:
-        self._data = {name: on_device(data, training) for name, data in workload.splits.items()}
-        self._trials = [_Trial(workload, setup, training) for setup in setups]
+        feed = Feed(workload, training)
+        self._trials = [_Trial(feed, setup, training) for setup in setups]
 
     def train(self, until: int) -> list[float]:
         """See ``Trials``."""
-        return [_guarded(trial, lambda t: t.train(until, self._data["train"]), torch.nan) for trial in self._trials]
+        return [_guarded(trial, lambda t: t.train(until), torch.nan) for trial in self._trials]
 
     def evaluate(self, split: str) -> Evaluation:
         """See ``Trials``."""
-        pairs = [_guarded(t, lambda t: t.evaluate(self._data[split]), (torch.nan, torch.nan)) for t in self._trials]
-        return Evaluation([metric for metric, _ in pairs], [loss for _, loss in pairs])
+        return Evaluation.of([_guarded(trial, lambda t: t.evaluate(split), NO_SCORE) for trial in self._trials])
 
     def diverged_at(self) -> list[int | None]:
         """See ``Trials``."""

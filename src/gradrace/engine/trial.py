@@ -63,12 +63,30 @@ class Training:
     dtype: torch.dtype = torch.float32
 
 
+@dataclass(frozen=True)
+class Score:
+    """Metric, loss and further metrics of one trial on one split."""
+
+    metric: float
+    loss: float
+    others: Mapping[str, float] = field(default_factory=dict)
+
+
+NO_SCORE = Score(math.nan, math.nan)
+
+
 @dataclass
 class Evaluation:
-    """Metric and loss of each trial on one split; NaN where the model has diverged."""
+    """Metric, loss and further metrics of each trial on one split; NaN where the model has diverged."""
 
     metric: list[float] = field(default_factory=list)
     loss: list[float] = field(default_factory=list)
+    others: list[Mapping[str, float]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, scores: Sequence[Score]) -> Evaluation:
+        """The scores of all trials."""
+        return cls([s.metric for s in scores], [s.loss for s in scores], [s.others for s in scores])
 
 
 class Trials(Protocol):
@@ -110,14 +128,14 @@ def multiplier(schedule: Schedule, step: int, steps: int, warmup: float = 0.0) -
     """The share of the learning rate in force at ``step`` (1 to ``steps``).
 
     It rises in a straight line to 1 over the first ``warmup * steps`` steps; the schedule runs over the others, from 1
-    towards 0.
+    towards 0. A trial that goes on after its last step keeps that step's share.
 
     >>> [multiplier("linear", step, 4) for step in (1, 2, 3, 4)]
     [1.0, 0.75, 0.5, 0.25]
     >>> [multiplier("linear", step, 4, warmup=0.5) for step in (1, 2, 3, 4)]
     [0.5, 1.0, 1.0, 0.5]
     """
-    rising = round(warmup * steps)
+    step, rising = min(step, steps), round(warmup * steps)
     if step <= rising:
         return step / rising
     done = (step - 1 - rising) / (steps - rising)
@@ -138,6 +156,7 @@ def clipping(length: Tensor, limit: Tensor | float) -> Tensor:
 def fresh_model(workload: Workload, stream: Stream, training: Training) -> nn.Module:
     """The model with the initial weights of a stream. The caller's random generators are left as they were."""
     devices = [torch.device(training.device)] if training.device != "cpu" else []
+    assert workload.model is not None
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed_of(*stream, "weights"))
         model = workload.model()

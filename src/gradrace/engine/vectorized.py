@@ -7,6 +7,7 @@ bookkeeping would otherwise cost as much as small models do. See docs/decisions/
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,24 +15,26 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils.data import Dataset
 
 from gradrace.engine.around import Around
-from gradrace.engine.batches import Batches, on_device
+from gradrace.engine.batches import Batches, Feed
+from gradrace.engine.scores import VectorizedScores
 from gradrace.engine.trial import Evaluation, Training, TrialSetup, fresh_model, rule_of
 from gradrace.randomness import seed_of
 from gradrace.workloads import Batch, Workload
+from gradrace.workloads._batch import shapes, taken
 
-EVALUATION_CHUNK = 1024
-"""Examples that are evaluated at a time."""
+MOST_TRACES = 40
+"""Programs of one kind that are traced. Where batches come in ever new shapes, tracing would never pay back."""
 
 
 class Layout:
-    """Where each parameter of a model lies in a trial's row."""
+    """Where each trainable parameter of a model lies in a trial's row."""
 
     def __init__(self, model: nn.Module) -> None:
         self.shapes = {name: p.shape for name, p in model.named_parameters() if p.requires_grad}
-        self.frozen = {name: p.detach() for name, p in model.named_parameters() if not p.requires_grad}
         self.sizes = [shape.numel() for shape in self.shapes.values()]
 
     def tree(self, row: Tensor) -> dict[str, Tensor]:
@@ -44,13 +47,27 @@ class Layout:
         return torch.cat([tree[name].reshape(-1) for name in self.shapes])
 
 
+class Within(nn.Module):
+    """A model, to do whatever is done with it with other parameters: see ``VectorizedTrials._with``."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, act: Callable[..., Any], *arguments: Any) -> Any:
+        """``act(model, *arguments)``."""
+        return act(self.model, *arguments)
+
+
 class Programs:
     """The traced programs of one workload in one process: a program serves every block of the shapes in its key."""
 
     def __init__(self, workload: Workload) -> None:
         self.workload = workload
         self._traced: dict[Any, Callable[..., Any]] = {}
+        self._kinds: dict[str, int] = {}
         self.untraceable: set[Any] = set()
+        self.own: list[str] | None = None
 
     def run(self, key: Any, function: Callable[..., Any], *arguments: Any) -> Any:
         """``function(*arguments)``, traced at the first call with this key.
@@ -58,10 +75,38 @@ class Programs:
         Whatever ``function`` depends on besides its arguments' values must be in the key, shapes above all.
         """
         if key not in self._traced:
+            if self._kinds.get(key[0], 0) >= MOST_TRACES:
+                return function(*arguments)
             # Tracing runs the function once. The masks that it draws there must not move the generator on.
             with torch.random.fork_rng(devices=[arguments[0].device] if arguments[0].is_cuda else []):
                 self._traced[key] = make_fx(function)(*arguments)
+            self._kinds[key[0]] = self._kinds.get(key[0], 0) + 1
         return self._traced[key](*arguments)
+
+    def owned(self, model: nn.Module, training: Training, batch: Batch) -> list[str]:
+        """Names of buffers and frozen parameters that every trial must have its own of.
+
+        Those that a training step changes, as the averages of a BatchNorm, and those that differ from seed to seed.
+        All others are the same for every trial of the workload.
+        """
+        if self.own is None:
+            others = [fresh_model(self.workload, (0, 0, seed), training) for seed in (-1, -2)]
+            one, other = (_fixed(model) for model in others)
+            differ = [name for name in one if not torch.equal(one[name], other[name])]
+            before = {name: tensor.clone() for name, tensor in one.items()}
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                others[0].train()
+                self.workload.loss_of(others[0], batch)
+            after = _fixed(others[0])
+            changed = [name for name in before if not torch.equal(before[name], after[name])]
+            self.own = [name for name in _fixed(model) if name in differ or name in changed]
+        return self.own
+
+
+def _fixed(model: nn.Module) -> dict[str, Tensor]:
+    """What a model has besides trainable parameters."""
+    frozen = {name: p.detach() for name, p in model.named_parameters() if not p.requires_grad}
+    return {**frozen, **dict(model.named_buffers())}
 
 
 class _Group:
@@ -142,15 +187,18 @@ class VectorizedTrials:
         self, workload: Workload, setups: Sequence[TrialSetup], training: Training, programs: Programs
     ) -> None:
         self.workload, self.training, self._programs = workload, training, programs
-        self._data = {name: on_device(data, training) for name, data in workload.splits.items()}
+        self._feed = Feed(workload, training)
         models = {setup.stream: fresh_model(workload, setup.stream, training) for setup in setups}
         self._model = models[setups[0].stream]
+        self._within = Within(self._model)
         self._layout = Layout(self._model)
         rows = {stream: self._layout.row(dict(model.named_parameters())).detach() for stream, model in models.items()}
         self._flat = torch.stack([rows[setup.stream] for setup in setups])
-        self._batches = {stream: Batches(workload, stream, training) for stream in models}
+        self._batches = {stream: self._feed.batches(stream) for stream in models}
+        self._own = self._owned(models, setups)
         self._diverged_at = torch.zeros(len(setups), dtype=torch.int64, device=training.device)
         self._step = 0
+        self._seen = VectorizedScores(workload, self._score)
         self._around = Around(setups, self._layout, training)
         self._groups = _grouped(setups, self._layout)
         for group in self._groups:
@@ -160,94 +208,138 @@ class VectorizedTrials:
     def _setups(self) -> list[TrialSetup]:
         return [setup for group in self._groups for setup in group.setups]
 
+    def _owned(self, models: dict[Any, nn.Module], setups: Sequence[TrialSetup]) -> dict[str, Tensor]:
+        """Buffers and frozen parameters that each trial has its own of, [trials, ...]."""
+        if not _fixed(self._model):
+            return {}
+        names = self._programs.owned(self._model, self.training, self._batches[setups[0].stream].batch(1))
+        fixed = {stream: _fixed(model) for stream, model in models.items()}
+        return {name: torch.stack([fixed[setup.stream][name] for setup in setups]) for name in names}
+
     def train(self, until: int) -> list[float]:
         """See ``Trials``."""
-        first, setups = self._step, self._setups
-        hypers, around = [group.hyper(self.training.device) for group in self._groups], self._around
-        rates = torch.cat([hyper.lr for hyper in hypers])
-        total = torch.zeros(len(setups), dtype=torch.float64, device=self.training.device)
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            for step in range(first + 1, until + 1):
-                losses, grads = self._gradients(setups, step)
-                diverging = (self._diverged_at == 0) & ~torch.isfinite(losses)
-                self._diverged_at = torch.where(diverging, step, self._diverged_at)
-                total += losses
-                clock = torch.tensor(float(step), dtype=torch.float64, device=self.training.device)
-                factors = around.factors(step)
-                grads = around.clipped(grads)
-                around.decay(self._flat, rates * factors)
-                for group, hyper in zip(self._groups, hypers, strict=True):
-                    params, rows = self._flat[group.rows], group.rows
-                    params += group.updates(self._programs, params, grads[rows], hyper, clock, factors[rows])
-                around.average(self._flat)
-                self._step = step
+        first = self._step
+        with torch.random.fork_rng(devices=[]):
+            total = self._advance(until - first, lambda step: self._batch(self._batches, step))
+        for batches in self._batches.values():
+            batches.rest()
         return (total / max(1, until - first)).tolist()
 
-    def _batch(self, setups: list[TrialSetup], step: int) -> tuple[Batch, int | None]:
-        """The batch of a step and its trial axis: None where all trials share it."""
-        indices = {stream: batches.indices(step) for stream, batches in self._batches.items()}
-        if len(indices) == 1:
-            (rows,) = indices.values()
-            return tuple(tensor[rows] for tensor in self._data["train"]), None
-        rows = torch.stack([indices[setup.stream] for setup in setups])
-        return tuple(tensor[rows] for tensor in self._data["train"]), 0
-
-    def _call(self, tree: dict[str, Tensor]) -> Callable[..., Any]:
-        """The model as a function of its inputs, with these parameters."""
-        return lambda *inputs: functional_call(self._model, tree, inputs)
-
-    def _gradients(self, setups: list[TrialSetup], step: int) -> tuple[Tensor, Tensor]:
-        """Loss [trials] and gradient [trials, P] of every trial."""
-
-        def one(row: Tensor, *batch: Tensor) -> tuple[Tensor, Tensor]:
-            def loss_of(tree: dict[str, Tensor]) -> Tensor:
-                return self.workload.loss_of(self._call(tree), batch)
-
-            grads, loss = grad_and_value(loss_of)(self._layout.tree(row))
-            return loss, self._layout.row(grads)
-
-        batch, axis = self._batch(setups, step)
+    @torch.no_grad()
+    def _advance(self, steps: int, batch_of: Callable[[int], tuple[Batch, int | None]]) -> Tensor:
+        """So many steps more, on the batches of ``batch_of(step)``; the sum of the losses of each trial."""
+        setups, around = self._setups, self._around
+        hypers = [group.hyper(self.training.device) for group in self._groups]
+        rates = torch.cat([hyper.lr for hyper in hypers])
+        total = torch.zeros(len(setups), dtype=torch.float64, device=self.training.device)
         self._model.train()
+        for step in range(self._step + 1, self._step + steps + 1):
+            losses, grads = self._gradients(setups, step, *batch_of(step))
+            diverging = (self._diverged_at == 0) & ~torch.isfinite(losses)
+            self._diverged_at = torch.where(diverging, step, self._diverged_at)
+            total += losses
+            clock = torch.tensor(float(step), dtype=torch.float64, device=self.training.device)
+            factors = around.factors(step)
+            grads = around.clipped(grads)
+            around.decay(self._flat, rates * factors)
+            for group, hyper in zip(self._groups, hypers, strict=True):
+                params, rows = self._flat[group.rows], group.rows
+                params += group.updates(self._programs, params, grads[rows], hyper, clock, factors[rows])
+            around.average(self._flat)
+            self._step = step
+        return total
+
+    def _batch(self, sources: dict[Any, Batches], step: int) -> tuple[Batch, int | None]:
+        """The batch of a step and its trial axis: None where all trials share it."""
+        if len(sources) == 1 or self.workload.order == "time" or self.workload.online:
+            return next(iter(sources.values())).batch(step), None
+        indices = {stream: batches.indices(step) for stream, batches in sources.items()}
+        rows = torch.stack([indices[setup.stream] for setup in self._setups])
+        data = self._feed.splits["train"]
+        assert not isinstance(data, Dataset)
+        return taken(data, rows), 0
+
+    def _with(self, tree: dict[str, Tensor], own: dict[str, Tensor], act: Callable[..., Any], *arguments: Any) -> Any:
+        """``act(model, *arguments)`` with a trial's parameters and what else it has its own of.
+
+        What ``act`` changes of the latter is changed in ``own``.
+        """
+        tensors = {f"model.{name}": tensor for name, tensor in {**tree, **own}.items()}
+        result = functional_call(self._within, tensors, (act, *arguments))
+        own.update({name: tensors[f"model.{name}"] for name in own})
+        return result
+
+    def _gradients(self, setups: list[TrialSetup], step: int, batch: Batch, axis: int | None) -> tuple[Tensor, Tensor]:
+        """Loss [trials] and gradient [trials, P] of every trial."""
+        online = self.workload.online
+
+        def one(row: Tensor, own: dict[str, Tensor], batch: Batch) -> tuple[Tensor, Tensor, Any, Any]:
+            def loss_of(tree: dict[str, Tensor], own: dict[str, Tensor]) -> tuple[Tensor, Any]:
+                own = {name: tensor.clone() for name, tensor in own.items()}
+                seen, loss = self._with(tree, own, self.workload.judged, batch, online)
+                return loss, (own, _without_none(seen) if online else ())
+
+            grads, (loss, (own, seen)) = grad_and_value(loss_of, has_aux=True)(self._layout.tree(row), own)
+            return loss, self._layout.row(grads), own, seen
+
         torch.manual_seed(seed_of(*setups[0].stream, "masks", step))
-        function = vmap(one, in_dims=(0, *(axis for _ in batch)), randomness="same")
-        key = ("gradients", self._flat.shape, self._flat.dtype, axis, *(tensor.shape for tensor in batch))
-        return self._programs.run(key, function, self._flat, *batch)
+        function = vmap(one, in_dims=(0, 0, axis), randomness="same")
+        key = ("gradients", self._flat.shape, self._flat.dtype, axis, shapes(batch))
+        losses, grads, self._own, seen = self._programs.run(key, function, self._flat, self._own, batch)
+        if online:
+            self._seen.add(seen, losses, batch)
+        return losses, grads
 
     @torch.no_grad()
     def evaluate(self, split: str) -> Evaluation:
         """See ``Trials``."""
-        data = self._data[split]
+        if self.workload.online and split == "test":
+            return self._streamed(split)
+        if self.workload.online and self._step:
+            return self._seen.evaluation()
         self._model.eval()
         flat = self._flat
         if any(group.optimizer.evaluated for group in self._groups):
             flat = torch.cat([group.evaluated(flat[group.rows], self.training.device) for group in self._groups])
         flat = self._around.averaged(flat)
-        outputs = [
-            self._predict(flat, tuple(tensor[start : start + EVALUATION_CHUNK] for tensor in data))
-            for start in range(0, len(data[0]), EVALUATION_CHUNK)
-        ]
-        output = torch.cat(outputs, dim=1) if len(outputs) > 1 else outputs[0]
-        metric = self._score("metric", self.workload.scored_by.of, output, data[-1])
-        return Evaluation(metric, self._score("loss", self.workload.loss, output, data[-1]))
+        scores = VectorizedScores(self.workload, self._score)
+        for batch in self._feed.chunks("train" if self.workload.online else split):
+            scores.add(*self._judged(flat, batch, split == "test"), batch)
+        return scores.evaluation(others=split == "test")
 
-    def _predict(self, flat: Tensor, batch: Batch) -> Tensor:
-        """Outputs of every trial for one batch, [trials, n, ...], with parameters ``flat`` [trials, P]."""
+    def _streamed(self, split: str) -> Evaluation:
+        """Go on through a later part of the stream, each batch scored before it is learnt; then be as before."""
+        other = copy.copy(self)
+        other._seen = VectorizedScores(self.workload, self._score)
+        other._flat, other._around = self._flat.clone(), copy.copy(self._around)
+        other._groups = [copy.copy(group) for group in self._groups]
+        later = self._feed.batches(self._setups[0].stream, split)
+        with torch.random.fork_rng(devices=[]):
+            other._advance(later.per_epoch, lambda step: (later.batch(step - self._step), None))
+        return other._seen.evaluation(others=True)
 
-        def one(row: Tensor, *batch: Tensor) -> Tensor:
-            return self.workload.output(self._call(self._layout.tree(row)), batch)
+    def _judged(self, flat: Tensor, batch: Batch, others: bool) -> tuple[Any, Tensor]:
+        """What metrics see, [trials, n, ...], and loss [trials] of one batch, with parameters ``flat`` [trials, P]."""
 
-        key = ("outputs", flat.shape, flat.dtype, *(tensor.shape for tensor in batch))
-        return self._programs.run(key, vmap(one, in_dims=(0, *(None for _ in batch))), flat, *batch)
+        def one(row: Tensor, own: dict[str, Tensor], batch: Batch) -> tuple[Any, Tensor]:
+            seen, loss = self._with(self._layout.tree(row), dict(own), self.workload.judged, batch, others)
+            return _without_none(seen), loss
 
-    def _score(self, what: str, function: Callable[..., Tensor], output: Tensor, target: Tensor) -> list[float]:
+        key = ("judged", flat.shape, flat.dtype, others, shapes(batch))
+        return self._programs.run(key, vmap(one, in_dims=(0, 0, None)), flat, self._own, batch)
+
+    def _score(self, function: Callable[..., Tensor], output: Any, target: Any) -> list[float]:
         """A score of every trial; one by one where the function cannot be traced (it looks at values)."""
-        key = (what, output.shape, output.dtype, target.shape)
+        leaves = tree_leaves((output, target))
+        key = ("score", function, *((leaf.shape, leaf.dtype) for leaf in leaves))
         if key not in self._programs.untraceable:
             try:
-                return self._programs.run(key, vmap(function, in_dims=(0, None)), output, target).tolist()
+                scored = self._programs.run(key, vmap(function, in_dims=(0, None)), output, target)
+                return scored.tolist()
             except RuntimeError:
                 self._programs.untraceable.add(key)
-        return [float(function(row, target)) for row in output]
+        trials = leaves[0].shape[0]
+        return [float(function(tree_map(lambda leaf, n=n: leaf[n], output), target)) for n in range(trials)]
 
     def diverged_at(self) -> list[int | None]:
         """See ``Trials``."""
@@ -269,9 +361,16 @@ class VectorizedTrials:
                 group.state = tree_map(lambda tensor, members=members: tensor[members], old.state)
                 kept.append(group)
         self._flat, self._diverged_at, self._groups = self._flat[index], self._diverged_at[index], kept
+        self._own = {name: tensor[index] for name, tensor in self._own.items()}
+        self._seen.keep(index)
         self._around.keep(self._setups, index)
         streams = {setup.stream for setup in self._setups}
         self._batches = {stream: batches for stream, batches in self._batches.items() if stream in streams}
+
+
+def _without_none(seen: Any) -> tuple[Any, ...]:
+    """A prediction, or its absence, as ``vmap`` returns it."""
+    return () if seen is None else (seen,)
 
 
 def _grouped(setups: Sequence[TrialSetup], layout: Layout) -> list[_Group]:

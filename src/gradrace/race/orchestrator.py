@@ -17,7 +17,7 @@ from gradrace.engine.lanes import Task as LaneTask
 from gradrace.errors import GradraceError, Interrupted, SpecError
 from gradrace.optimizers import TorchOptimizer
 from gradrace.outcomes import Outcome
-from gradrace.race import probe
+from gradrace.race import costs, probe
 from gradrace.race.choose import choices, edges_left, find_extensions
 from gradrace.race.plan import (
     Block,
@@ -137,12 +137,12 @@ def make_plan(entry: Entry, workers: Lanes) -> Plan:
     """Try the workload, measure what must be measured, and fix the plan."""
     findings: probe.Findings = _one(workers, probe.probe)
     spec, steps = entry.spec, {}
-    costs = _one(workers, probe.measure_costs) if spec.currency == "seconds" else {}
-    cheapest = min((cost["step_seconds"] for cost in costs.values()), default=1.0)
+    measured = _one(workers, costs.measure_costs) if spec.currency == "seconds" else {}
+    cheapest = min((cost["step_seconds"] for cost in measured.values()), default=1.0)
     for contender in entry.contenders:
         share = 1 / contender.rule.gradient_evaluations
-        if costs:
-            share = cheapest / costs[contender.label]["step_seconds"]
+        if measured:
+            share = cheapest / measured[contender.label]["step_seconds"]
         steps[contender.label] = max(1, round(spec.steps * share))
         if spec.halving:
             check_halving(spec.trials, steps[contender.label])
@@ -230,7 +230,7 @@ class _Race:
     def _costs(self) -> dict[str, Any]:
         """Step costs are worth a note, not a race: a contender whose drop-in cannot be measured has none."""
         try:
-            return _one(self.workers, probe.measure_costs)
+            return _one(self.workers, costs.measure_costs)
         except GradraceError as error:
             return {"error": str(error)}
 
@@ -258,11 +258,13 @@ def _stored(entry: Entry, plan: Plan) -> dict[str, Any]:
             "title": work.title or work.name,
             "stands_for": work.stands_for,
             "source": work.source,
+            "licence": work.licence,
             "metric": metric.name,
             "direction": metric.direction,
             "worst": plan.untrained if metric.worst is None else metric.worst,
             "target": work.target,
-            "examples": {name: len(split[0]) for name, split in work.splits.items()},
+            "examples": work.sizes(),
+            "remarks": work.remarks(),
             "reference": entry.task.reference,
         },
         "contenders": {

@@ -32,7 +32,7 @@ class Plan:
     """What was decided before the first block, and is stored so that a resumed race repeats it.
 
     Attributes:
-        engine: ``"vectorized"`` or ``"loop"``. reason: why, in a sentence.
+        engine: ``"vectorized"``, ``"loop"`` or ``"training loop"``. reason: why, in a sentence.
         stochastic: the model draws random numbers while it trains (dropout); then a block has one seed only.
         steps: length of a full trial of each contender, by label.
         parameters: trainable parameters of the model.
@@ -60,7 +60,7 @@ class Plan:
 
     def engine_of(self, label: str) -> str:
         """The engine that trains a contender's trials."""
-        return "loop" if label in self.objects else self.engine
+        return "loop" if label in self.objects and self.engine == "vectorized" else self.engine
 
 
 @dataclass(frozen=True)

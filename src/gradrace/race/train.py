@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from gradrace.engine.loop import Loop
+from gradrace.engine.own_loop import OwnLoop
 from gradrace.engine.trial import Evaluation, Surroundings, Training, Trials, TrialSetup
 from gradrace.engine.vectorized import Vectorized
 from gradrace.outcomes import Curve, Outcome, Stage, Status
@@ -20,7 +21,7 @@ from gradrace.race.rungs import survivors
 from gradrace.race.spec import Contender, RaceSpec
 from gradrace.workloads import Workload
 
-ENGINES = {"loop": Loop, "vectorized": Vectorized}
+ENGINES = {"loop": Loop, "vectorized": Vectorized, "training loop": OwnLoop}
 Progress = Callable[[int], None]
 
 
@@ -61,7 +62,7 @@ def train_block(state: dict[str, Any], progress: Progress, block: Block) -> list
     except torch.OutOfMemoryError:
         raise
     except Exception:
-        if block.engine == "loop":
+        if block.engine != "vectorized":
             raise
         # One trial's error ends a vectorized block. One by one, only the trials that raise are lost, and named.
         outcomes = _Run(grounds, block, state["engines"]["loop"], progress).outcomes()
@@ -92,7 +93,7 @@ def failed_block(block: Block, sentence: str) -> list[Outcome]:
 class _Run:
     """One block under way."""
 
-    def __init__(self, grounds: Grounds, block: Block, engine: Loop | Vectorized, progress: Progress) -> None:
+    def __init__(self, grounds: Grounds, block: Block, engine: Loop | Vectorized | OwnLoop, progress: Progress) -> None:
         self.grounds, self.block, self.engine, self.progress = grounds, block, engine, progress
         self.live = list(range(len(block.trials)))
         self.curves = [Curve() for _ in block.trials]
@@ -144,8 +145,11 @@ class _Run:
                 status = Status.FINISHED if last else Status.DROPPED
                 values = (evaluation.metric[row], evaluation.loss[row])
                 scores = (test.metric[row], test.loss[row]) if test else (math.nan, math.nan)
-                self._end(self.live[row], status, rung, values, scores, diverged[row], failures[row])
-        if not last:
+                others = test.others[row] if test else {}
+                self._end(self.live[row], status, rung, values, scores, others, diverged[row], failures[row])
+        if last:
+            trials.keep([])
+        else:
             trials.keep(kept)
             self.live = [self.live[row] for row in kept]
 
@@ -172,6 +176,7 @@ class _Run:
         steps: int,
         validation: tuple[float, float],
         test: tuple[float, float],
+        others: Mapping[str, float],
         diverged_at: int | None,
         failure: str | None,
     ) -> None:
@@ -202,6 +207,7 @@ class _Run:
             validation_loss=_finite(validation[1]) if ended_well else None,
             test=_finite(test[0]) if ended_well else None,
             test_loss=_finite(test[1]) if ended_well else None,
+            others=dict(others) if ended_well else {},
             curve=curve,
         )
 

@@ -239,7 +239,7 @@ def _warnings(race: Race, rows: Sequence[Mapping[str, Any]], pairs: Sequence[Pai
         ]
         for row in rows
     }
-    found = inclusion_flags(pairs, special)
+    found = [*race.record.plan["workload"].get("remarks", []), *inclusion_flags(pairs, special)]
     found += sentences.edges(race.extensions, race.choices, race.numbers)
     found += sentences.edges_left(race.edges_left, race.record.plan["contenders"], race.numbers["studies"])
     found += sentences.without_choice(rows, race.numbers["studies"])

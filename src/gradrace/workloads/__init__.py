@@ -6,10 +6,12 @@ from functools import cache
 
 from gradrace._discovery import discover
 from gradrace.errors import unknown_name
-from gradrace.workloads._base import Batch, Workload
+from gradrace.workloads._base import Experience, Workload
+from gradrace.workloads._batch import Batch
 from gradrace.workloads._metrics import METRICS, Metric
+from gradrace.workloads._training_loop import StopTraining, reporting
 
-__all__ = ["METRICS", "Batch", "Metric", "Workload", "workload", "workloads"]
+__all__ = ["METRICS", "Batch", "Experience", "Metric", "StopTraining", "Workload", "reporting", "workload", "workloads"]
 
 
 @cache

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, Protocol
 
-import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset, TensorDataset, default_collate
+from torch.utils.data import Dataset
 
 from gradrace._discovery import users_lines
-from gradrace.errors import SpecError, WorkloadError, refuse, unknown_name
-from gradrace.randomness import seed_of
+from gradrace.errors import GradraceError, SpecError, WorkloadError, refuse, unknown_name
+from gradrace.workloads._batch import Batch, inputs_of, target_of
 from gradrace.workloads._metrics import METRICS, Direction, Metric
+from gradrace.workloads._splits import SPLITS, Data, Reader, Split, overlaps, size
+from gradrace.workloads._training_loop import TrainingLoop
 
-Batch = tuple[Tensor, ...]
-"""Inputs of the model, then the target; the first axis of each counts examples."""
 
-Data = Tensor | Sequence[Tensor] | Dataset[Any]
-SPLITS = ("train", "validation", "test")
+class Experience(Protocol):
+    """What an interactive task gives to learn from, made by ``experience(seed)`` for each trial."""
+
+    def batch(self, model: nn.Module, step: int) -> Batch:
+        """What the model as it is now brought about: the batch of a step (from 1)."""
+        ...
+
+    def score(self, model: nn.Module, split: str) -> float:
+        """The metric on fresh episodes of ``"validation"`` or ``"test"``; the same ones at every call."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,16 +37,32 @@ class Workload:
     Args:
         name: what it is called in races and reports.
         model: a function without arguments that returns a *fresh* ``nn.Module``, initialised from torch's generator.
-        loss: ``loss(output, target)``, a tensor of shape ().
-        metric: a name (``accuracy``, ``mse``, ``mae``, ``log_loss``) or a function ``metric(output, target)`` of a
-            whole split, which needs ``direction``.
-        train, validation, test: a tuple of tensors (inputs, then target), a ``TensorDataset`` or a map-style
-            ``Dataset``. ``validation`` and ``test`` may be a fraction in (0, 1): that share is split off ``train``.
+        loss: ``loss(output, target)``, a tensor of shape (): the mean over a batch.
+        metric: a name (``accuracy``, ``auc``, ``log_loss``, ``mse``, ``mae``, ``perplexity``, ... ; all are in
+            ``METRICS``), a ``Metric``, or a function ``metric(output, target)`` of a whole split, which needs
+            ``direction``. By default the mean loss.
+        train, validation, test: a tuple of tensors (inputs, then target), a dict of tensors (keyword inputs of the
+            model, and ``target``), or a ``Dataset`` of such examples. ``validation`` and ``test`` may be a fraction in
+            (0, 1): that share is split off ``train``.
         data: instead of the three, a function that returns them; called once, when a race starts.
         direction: ``"max"`` or ``"min"``; taken from the metric when it is named.
         batch_size: examples in a batch. steps: steps of a full trial.
         target: a value of the metric worth reaching; steps-to-target counts towards it.
-        title, stands_for, source: what a person should know.
+        loss_of_model: instead of ``loss``: ``loss_of_model(model, batch)``.
+        predict: ``predict(model, batch)``, what the metric sees, where it is not the model's output.
+        others: further metrics of the test split by name, ``function(output, target)``, shown beside the first.
+        collate: makes a batch of a list of examples (of unequal length, say). The data then are a ``Dataset`` or a
+            list, and examples are fetched as they are needed.
+        workers: processes that fetch examples which do not fit in memory; 0 fetches them where the training runs. By
+            default the examples of a ``Dataset`` are read into memory once.
+        order: ``"shuffled"`` in every epoch, or ``"time"``: as they stand.
+        online: one pass in time order, each batch scored before it is learnt. There is no validation split (``data``
+            returns two): its value at a step is the metric over what was learnt so far; the test value comes from
+            going on through the test split in the same way.
+        experience: for interactive tasks, instead of data: a function of a seed that makes an ``Experience``.
+        training_loop: see ``from_training_loop``.
+        title, stands_for, source, licence: what a person should know.
+        extra: the extra of gradrace's package that it needs.
         minimum: the least value that the training loss can take, where it is known.
 
     Raises:
@@ -47,137 +70,205 @@ class Workload:
     """
 
     name: str
-    model: Callable[[], nn.Module]
-    loss: Callable[[Tensor, Tensor], Tensor]
-    metric: str | Callable[[Tensor, Tensor], Tensor]
+    model: Callable[[], nn.Module] | None = None
+    loss: Callable[[Any, Any], Tensor] | None = None
+    metric: str | Metric | Callable[[Any, Any], Tensor] = "loss"
     train: Data | None = None
     validation: Data | float | None = None
     test: Data | float | None = None
-    data: Callable[[], tuple[Data, Data | float, Data | float]] | None = None
+    data: Callable[[], tuple[Any, ...]] | None = None
     direction: Direction | None = None
     batch_size: int = 64
     steps: int = 500
     target: float | None = None
+    loss_of_model: Callable[[Any, Any], Tensor] | None = None
+    predict: Callable[[Any, Any], Any] | None = None
+    others: Mapping[str, Callable[[Any, Any], Tensor]] = field(default_factory=dict)
+    collate: Callable[[list[Any]], Any] | None = None
+    workers: int | None = None
+    order: Literal["shuffled", "time"] = "shuffled"
+    online: bool = False
+    experience: Callable[[int], Experience] | None = None
+    training_loop: TrainingLoop | None = None
     title: str = ""
     stands_for: str = ""
     source: str = ""
+    licence: str = ""
+    extra: str | None = None
     minimum: Callable[[], float] | None = None
 
     def __post_init__(self) -> None:
         name = f"Workload '{self.name}'"
-        if (self.train is None) == (self.data is None):
-            refuse(SpecError(f"{name} needs either train= or data=, and exactly one of them."))
-        if self.train is not None and (self.validation is None or self.test is None):
-            refuse(
-                SpecError(
-                    f"{name} needs validation= and test= beside train=. "
-                    "Each is data, or a fraction such as 0.2 to split off from train."
-                )
-            )
         for what, value in (("batch_size", self.batch_size), ("steps", self.steps)):
             if not isinstance(value, int) or value < 1:
                 refuse(SpecError(f"{name} has {what} {value!r}; it must be a whole number, at least 1."))
-        if isinstance(self.metric, str) and self.metric not in METRICS:
+        if self.workers is not None and (not isinstance(self.workers, int) or self.workers < 0):
+            refuse(SpecError(f"{name} has workers {self.workers!r}; it must be a whole number, at least 0."))
+        if self.order not in ("shuffled", "time"):
+            refuse(SpecError(f"{name} has order {self.order!r}; it must be 'shuffled' or 'time'."))
+        self._check_metric(name)
+        if self.training_loop is None:
+            self._check_parts(name)
+
+    def _check_metric(self, name: str) -> None:
+        if isinstance(self.metric, str) and self.training_loop is None and self.metric not in METRICS:
             refuse(unknown_name("metric", self.metric, METRICS))
-        if isinstance(self.metric, str) and self.direction not in ("min", "max", None):
+        if not callable(self.metric) and self.direction not in ("min", "max", None):
             refuse(SpecError(f"{name} has direction {self.direction!r}; it must be 'min' or 'max'."))
-        if not isinstance(self.metric, str) and self.direction not in ("min", "max"):
+        if callable(self.metric) and self.direction not in ("min", "max"):
             refuse(
                 SpecError(
                     f"{name} has a metric function, so direction= must be 'min' or 'max', but is {self.direction!r}."
                 )
             )
 
+    def _check_parts(self, name: str) -> None:
+        if self.model is None:
+            refuse(SpecError(f"{name} needs model=, a function that returns a fresh nn.Module."))
+        if (self.loss is None) == (self.loss_of_model is None):
+            refuse(SpecError(f"{name} needs either loss= or loss_of_model=, and exactly one of them."))
+        if self.experience is not None:
+            if self.train is not None or self.data is not None or self.loss_of_model is None:
+                refuse(
+                    SpecError(f"{name} learns from experience=: it needs loss_of_model=, and neither train= nor data=.")
+                )
+            return
+        if (self.train is None) == (self.data is None):
+            refuse(SpecError(f"{name} needs either train= or data=, and exactly one of them."))
+        if self.train is not None and (self.test is None or (self.validation is None and not self.online)):
+            refuse(
+                SpecError(
+                    f"{name} needs validation= and test= beside train=. "
+                    "Each is data, or a fraction such as 0.2 to split off from train."
+                )
+            )
+        if self.online and (self.validation is not None or isinstance(self.test, int | float) or self.fetched):
+            refuse(
+                SpecError(
+                    f"{name} is online: it takes train= and test= as tensors in the order of time, and no validation=, "
+                    "collate= or workers=."
+                )
+            )
+
+    @classmethod
+    def from_training_loop(
+        cls,
+        name: str,
+        train: Callable[..., Iterable[tuple[int, Mapping[str, Any]]]],
+        metric: str,
+        steps: int,
+        direction: Direction = "min",
+        test_metric: str | None = None,
+        **others: Any,
+    ) -> Workload:
+        """A workload whose training is the user's own: Lightning, a ``Trainer``, anything that calls an optimizer.
+
+        Args:
+            name: what it is called.
+            train: ``train(make_optimizer, seed)`` yields ``(step, {metric: value, ...})``, with steps that rise, at
+                least about twenty times over the length: a race looks at the last values told.
+                ``make_optimizer(params)`` returns the trial's ``torch.optim.Optimizer``. Everything random must follow
+                from ``seed``; torch's, numpy's and Python's global generators are seeded with it before the first
+                step. When the race has seen enough, the generator is closed: it may clean up in ``finally``.
+                ``gradrace.reporting`` makes such a generator of a function that calls back instead.
+            metric: the key of the values that trials are selected by.
+            steps: of a full trial.
+            direction: whether less (``"min"``) or more (``"max"``) of the metric is better.
+            test_metric: the key of the values that choices are confirmed on; by default the same, on fresh seeds.
+            others: ``target``, ``title`` and so on, as for every workload.
+        """
+        loop = TrainingLoop(train, metric, test_metric or metric)
+        return cls(name, metric=metric, training_loop=loop, steps=steps, direction=direction, **others)
+
+    @property
+    def fetched(self) -> bool:
+        """Whether examples are fetched as batches need them, and not held in memory."""
+        return self.collate is not None or self.workers is not None
+
     @cached_property
     def scored_by(self) -> Metric:
         """The metric with its direction."""
-        if isinstance(self.metric, str):
-            known = METRICS[self.metric]
-            return known if self.direction is None else Metric(known.name, known.of, self.direction, known.worst)
+        if self.training_loop is not None:
+            assert isinstance(self.metric, str)
+            return Metric(self.metric, direction=self.direction or "min", of_loss=lambda loss: loss)
+        if isinstance(self.metric, str | Metric):
+            known = METRICS[self.metric] if isinstance(self.metric, str) else self.metric
+            return known if self.direction is None else replace(known, direction=self.direction)
         assert self.direction is not None
         return Metric(getattr(self.metric, "__name__", "metric"), self.metric, self.direction)
 
     @cached_property
-    def splits(self) -> dict[str, Batch]:
-        """The data of each split as a tuple of tensors, targets last.
+    def splits(self) -> dict[str, Split]:
+        """The data of each split: tensors, or a Dataset where examples are fetched. Interactive tasks have none.
 
         Raises:
-            WorkloadError: a split is empty, is not a tuple of tensors of one length, or could not be loaded.
+            WorkloadError: a split is empty, is nothing that can be read, or could not be loaded.
         """
-        given = self._load() if self.data is not None else (self.train, self.validation, self.test)
-        train = self._tensors("train", given[0])
-        shares = [float(part) for part in given[1:] if isinstance(part, int | float)]
-        if any(not 0 < share < 1 for share in shares) or sum(shares) >= 1:
-            raise WorkloadError(
-                f"Workload '{self.name}' splits {shares} off its training data; each fraction must lie between 0 and "
-                "1, and together they must leave something to train on."
-            )
-        rest, parts = _split_off(train, shares)
-        splits = {"train": rest}
-        for name, part in zip(SPLITS[1:], given[1:], strict=True):
-            splits[name] = parts.pop(0) if isinstance(part, int | float) else self._tensors(name, part)
-        for name, tensors in splits.items():
-            if len(tensors[0]) == 0:
-                raise WorkloadError(
-                    f"Workload '{self.name}' has no examples in its {name} split; it needs at least one."
-                )
-        return splits
+        if self.experience is not None or self.training_loop is not None:
+            return {}
+        names = ("train", "test") if self.online else SPLITS
+        given = self._load(names) if self.data is not None else [getattr(self, name) for name in names]
+        return Reader(self.name, self.fetched, 1 if self.loss_of_model else 2).splits(given, names)
 
-    def _load(self) -> tuple[Any, Any, Any]:
+    def _load(self, names: tuple[str, ...]) -> tuple[Any, ...]:
         assert self.data is not None
         try:
-            train, validation, test = self.data()
+            given = tuple(self.data())
+        except GradraceError:
+            raise
         except Exception as error:
             raise WorkloadError(
-                f"Workload '{self.name}' could not load its data (train, validation, test):\n{users_lines(error)}"
+                f"Workload '{self.name}' could not load its data ({', '.join(names)}):\n{users_lines(error)}"
             ) from error
-        return train, validation, test
-
-    def _tensors(self, name: str, data: Any) -> Batch:
-        if isinstance(data, TensorDataset):
-            data = data.tensors
-        elif isinstance(data, Dataset) and hasattr(data, "__len__"):
-            data = self._collated(name, data)
-        tensors = (data,) if isinstance(data, Tensor) else tuple(data) if isinstance(data, list | tuple) else ()
-        if len(tensors) < 2 or not all(isinstance(tensor, Tensor) and tensor.dim() for tensor in tensors):
+        if len(given) != len(names):
             raise WorkloadError(
-                f"The {name} split of workload '{self.name}' must be a tuple of tensors (inputs, then target) or a "
-                f"Dataset of such tuples, but is {type(data).__name__}."
+                f"The data function of workload '{self.name}' must return {', '.join(names)}, but returned "
+                f"{len(given)} things."
             )
-        lengths = [len(tensor) for tensor in tensors]
-        if len(set(lengths)) > 1:
-            raise WorkloadError(
-                f"The tensors of the {name} split of workload '{self.name}' have {lengths} examples; they must agree."
-            )
-        return tensors
+        return given
 
-    def _collated(self, name: str, data: Any) -> Any:
-        """The examples of a map-style Dataset as tensors."""
-        try:
-            items = [data[index] for index in range(len(data))]
-            return default_collate(items) if items else [torch.empty(0), torch.empty(0)]
-        except Exception as error:
-            raise WorkloadError(
-                f"The {name} split of workload '{self.name}' raised while its examples were read:\n{users_lines(error)}"
-            ) from error
+    def in_memory(self, split: str) -> Batch:
+        """The tensors of a split.
 
-    def output(self, call: Callable[..., Any], batch: Batch) -> Any:
-        """What the model gives for a batch. ``call`` is the module, or a function of the inputs that stands for it."""
-        return call(*batch[:-1])
+        Raises:
+            WorkloadError: its examples are fetched as they are needed.
+        """
+        found = self.splits[split]
+        if isinstance(found, Dataset):
+            raise WorkloadError(f"The {split} split of workload '{self.name}' is not held in memory.")
+        return found
 
-    def loss_of(self, call: Callable[..., Any], batch: Batch) -> Tensor:
+    def sizes(self) -> dict[str, int | None]:
+        """Examples in each split; None where that is not known beforehand."""
+        return {name: size(split) for name, split in self.splits.items()}
+
+    def remarks(self) -> list[str]:
+        """What a person should know about the data before trusting a verdict, in sentences."""
+        return overlaps(self.splits)
+
+    def output(self, model: Any, batch: Batch) -> Any:
+        """What the model gives for a batch."""
+        inputs, named = inputs_of(batch)
+        return model(*inputs, **named)
+
+    def loss_of(self, model: Any, batch: Batch) -> Tensor:
         """The loss of a batch, shape ()."""
-        return self.loss(self.output(call, batch), batch[-1])
+        if self.loss_of_model is not None:
+            return self.loss_of_model(model, batch)
+        assert self.loss is not None
+        return self.loss(self.output(model, batch), target_of(batch))
 
+    def judged(self, model: Any, batch: Batch, others: bool = False) -> tuple[Any, Tensor]:
+        """What the metrics see of a batch (None where they see the loss alone), and the loss.
 
-def _split_off(train: Batch, shares: list[float]) -> tuple[Batch, list[Batch]]:
-    """Shuffle once, by a fixed seed, and cut the shares from the end."""
-    if not shares:
-        return train, []
-    count = len(train[0])
-    generator = torch.Generator().manual_seed(seed_of("split"))
-    order = torch.randperm(count, generator=generator)
-    sizes = [round(share * count) for share in shares]
-    cuts = torch.split(order, [count - sum(sizes), *sizes])
-    rest, *parts = [tuple(tensor[cut] for tensor in train) for cut in cuts]
-    return rest, parts
+        Args:
+            model: the model.
+            batch: some examples.
+            others: whether the further metrics are wanted too.
+        """
+        seen = self.scored_by.of is not None or (others and bool(self.others))
+        if self.loss is None or (seen and self.predict is not None):
+            loss = self.loss_of(model, batch)
+            return (self.predict or self.output)(model, batch) if seen else None, loss
+        output = self.output(model, batch)
+        return output if seen else None, self.loss(output, target_of(batch))

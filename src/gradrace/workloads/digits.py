@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gradrace.randomness import seed_of
-from gradrace.workloads._base import Batch, Workload
+from gradrace.workloads._base import Workload
+from gradrace.workloads._batch import Batch
 
 VALIDATION = TEST = 360
 
@@ -49,5 +50,6 @@ workload = Workload(
     target=0.96,
     title="handwritten digits, 8 x 8 pixels",
     stands_for="image classification",
-    source="UCI optical recognition of handwritten digits, as shipped with scikit-learn (BSD)",
+    source="UCI optical recognition of handwritten digits, as shipped with scikit-learn",
+    licence="BSD",
 )

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from gradrace.randomness import seed_of
-from gradrace.workloads._base import Batch, Workload
+from gradrace.workloads._base import Workload
+from gradrace.workloads._batch import Batch, tensors_of
 
 EXAMPLES, FEATURES, NOISE = 1000, 10, 0.1
 
@@ -34,7 +35,7 @@ def make_model() -> nn.Module:
 
 def minimum() -> float:
     """The least mean squared error on the training split, by least squares."""
-    inputs, target = (tensor.double() for tensor in workload.splits["train"])
+    inputs, target = (tensor.double() for tensor in tensors_of(workload.in_memory("train")))
     columns = torch.cat([inputs, torch.ones(len(inputs), 1, dtype=torch.float64)], dim=1)
     solution: Tensor = torch.linalg.lstsq(columns, target).solution
     return functional.mse_loss(columns @ solution, target).item()
