@@ -12,15 +12,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from agreement import STEPS, assert_agree, assert_close, setup, training
 from gradrace.engine.batches import EVALUATION_CHUNK
 from gradrace.engine.loop import Loop
-from gradrace.engine.trial import Schedule, Training, Trials, TrialSetup, multiplier
+from gradrace.engine.trial import Schedule, TrialSetup, multiplier
 from gradrace.engine.vectorized import Vectorized
 from gradrace.optimizers import Case, Optimizer, UpdateRule, optimizer, optimizers
 from gradrace.randomness import Stream
 from gradrace.workloads import Workload, workload, workloads
 
-STEPS = 50
 SCHEDULES: tuple[Schedule, ...] = get_args(Schedule)
 ONE_STREAM: list[Stream] = [(0, 0, 0)]
 STREAMS: list[Stream] = [(0, 0, 1), (0, 0, 2), (0, 1, 1)]
@@ -32,13 +32,6 @@ def engines(task: Workload) -> tuple[Loop, Vectorized]:
 
 # One pair for each workload, as a lane has it: programs traced for one block are used by the next.
 ENGINES = {name: engines(task) for name, task in workloads().items()}
-
-
-def setup(
-    rule: str | Optimizer, hyper: Mapping[str, float], stream: Stream, options: Mapping[str, bool] | None = None
-) -> TrialSetup:
-    found = optimizer(rule) if isinstance(rule, str) else rule
-    return TrialSetup(found, found.configure(hyper), found.with_options(options), stream)
 
 
 def variants() -> list[tuple[Optimizer, Case]]:
@@ -60,30 +53,6 @@ def everyone(streams: Sequence[Stream]) -> list[TrialSetup]:
             stream = streams[(0, 1, 2, 0)[len(setups) % 4] % len(streams)]
             setups.append(setup(rule, hyper, stream, case.options))
     return setups
-
-
-def training(task: Workload, schedule: Schedule = "constant", dtype: torch.dtype = torch.float64) -> Training:
-    return Training(2 * STEPS, task.batch_size, schedule, dtype=dtype)
-
-
-def assert_close(found: Sequence[float], expected: Sequence[float], tolerance: float = 1e-9) -> None:
-    """Equal up to a relative error; what is not finite is so on both sides."""
-    assert len(found) == len(expected)
-    for one, other in zip(found, expected, strict=True):
-        assert math.isfinite(one) == math.isfinite(other)
-        if math.isfinite(other):
-            assert abs(one - other) <= tolerance * abs(other)
-
-
-def assert_agree(vectorized: Trials, loop: Trials, until: int, tolerance: float = 1e-9) -> None:
-    """Train both to a step and compare all that can be seen of them."""
-    assert_close(vectorized.train(until), loop.train(until), tolerance)
-    for split in ("train", "validation", "test"):
-        found, expected = vectorized.evaluate(split), loop.evaluate(split)
-        assert_close(found.loss, expected.loss, tolerance)
-        assert_close(found.metric, expected.metric, tolerance)
-    assert vectorized.diverged_at() == loop.diverged_at()
-    assert vectorized.failures() == loop.failures() == [None] * len(loop.failures())
 
 
 def test_every_variant_of_every_optimizer() -> None:

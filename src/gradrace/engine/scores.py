@@ -95,7 +95,9 @@ class VectorizedScores:
         if same_shapes(self._predictions, 1) and same_shapes(self._targets):
             return self._score_each(function, joined(self._predictions, 1), joined(self._targets))
         pairs = zip(self._predictions, self._targets, strict=True)
-        values = [torch.tensor(self._score_each(function, output, target)) for output, target in pairs]
+        values = [
+            torch.tensor(self._score_each(function, output, target), dtype=torch.float64) for output, target in pairs
+        ]
         return weighted(values, self._counts).tolist()
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, vmap
+from torch.func import functional_call, grad_and_value, vjp, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.data import Dataset
@@ -322,8 +322,13 @@ class VectorizedTrials:
         """What metrics see, [trials, n, ...], and loss [trials] of one batch, with parameters ``flat`` [trials, P]."""
 
         def one(row: Tensor, own: dict[str, Tensor], batch: Batch) -> tuple[Any, Tensor]:
-            seen, loss = self._with(self._layout.tree(row), dict(own), self.workload.judged, batch, others)
-            return _without_none(seen), loss
+            def judged(tree: dict[str, Tensor]) -> tuple[Tensor, Any]:
+                seen, loss = self._with(tree, dict(own), self.workload.judged, batch, others)
+                return loss, _without_none(seen)
+
+            # Some layers, recurrent ones among them, are taken apart for vmap only where gradients may be asked for.
+            loss, *_, seen = vjp(judged, self._layout.tree(row), has_aux=True)
+            return seen, loss
 
         key = ("judged", flat.shape, flat.dtype, others, shapes(batch))
         return self._programs.run(key, vmap(one, in_dims=(0, 0, None)), flat, self._own, batch)
