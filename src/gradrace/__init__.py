@@ -1,7 +1,7 @@
 """gradrace: which optimizer, at which learning rate, should train this model? Answered with evidence."""
 
 from gradrace._version import __version__
-from gradrace.errors import GradraceError, Interrupted, SpecError, StoreError, WorkloadError
+from gradrace.errors import DataError, GradraceError, Interrupted, SpecError, StoreError, WorkloadError
 from gradrace.optimizers import Optimizer, optimizers
 from gradrace.race.api import race, resume
 from gradrace.race.result import RaceResult
@@ -13,6 +13,7 @@ __all__ = [
     "METRICS",
     "Choice",
     "Contender",
+    "DataError",
     "GradraceError",
     "Interrupted",
     "LogUniform",

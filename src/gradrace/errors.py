@@ -24,6 +24,10 @@ class WorkloadError(GradraceError):
     """A workload's own code (model, data, loss, metric) raised or returned something unusable."""
 
 
+class DataError(GradraceError):
+    """Data that a workload needs cannot be fetched, or are not what they should be."""
+
+
 class Interrupted(GradraceError):
     """The race was stopped by the user; everything finished is stored and the race can be resumed."""
 

@@ -93,6 +93,25 @@ def workloads(known: Mapping[str, Any]) -> Table:
     return table
 
 
+def data(known: Mapping[str, Any]) -> RenderableType:
+    """The wheels that workloads read their data from, and whether they are there."""
+    table = _table("workload", "wheel", "MB", "cached", "terms of use")
+    for name, work in known.items():
+        for wheel in work.wheels:
+            cached = Text("yes", style="green") if wheel.cached else Text("no")
+            table.add_row(
+                Text(name, style="bold"),
+                Text(str(wheel), no_wrap=True),
+                f"{wheel.megabytes:g}",
+                cached,
+                Text(wheel.terms),
+            )
+    if table.row_count:
+        return table
+    names = ", ".join(known)
+    return Text(f"{names}: {'needs' if len(known) == 1 else 'need'} no data that must be fetched.")
+
+
 def races(records: Iterable[Any]) -> RenderableType:
     """The races of a store."""
     table = _table("race", "created", "status", "workload", "contenders", "studies x trials")

