@@ -214,7 +214,8 @@ class _Trial:
         with self.averaged() if self.averages else self.steps.evaluated():
             if isinstance(self.source, Played):
                 return self.source.score(self.model, split)
-            return score_of(self.workload, self.model, self.feed, split)
+            # Before its first step an online trial is judged by the stream as a whole: it has learnt nothing of it.
+            return score_of(self.workload, self.model, self.feed, "train" if self.workload.online else split)
 
     def streamed(self, split: str) -> Score:
         """Go on through a later part of the stream, each batch scored before it is learnt; then be as before."""
