@@ -77,7 +77,9 @@ def test_a_loop_of_ones_own_trains_as_the_engine_does(rule: str, around: Surroun
 
 def noisy(make_optimizer: Any, seed: int) -> Iterator[Any]:
     for step in range(1, 11):
-        yield step, {"loss": torch.rand(()).item() + random.random() + numpy.random.rand(), "seed": seed}
+        assert torch.is_grad_enabled()
+        with torch.no_grad():
+            yield step, {"loss": torch.rand(()).item() + random.random() + numpy.random.rand(), "seed": seed}
 
 
 def test_global_generators_are_each_trials_own_and_the_callers_stay() -> None:
@@ -93,6 +95,7 @@ def test_global_generators_are_each_trials_own_and_the_callers_stay() -> None:
     assert values[0] == alone.evaluate("validation").metric[0] != values[1]
     assert torch.equal(before[0], torch.get_rng_state())
     assert before[1] == random.getstate()
+    assert torch.is_grad_enabled()
 
 
 def test_steps_may_be_told_now_and_then_and_end_early() -> None:

@@ -8,14 +8,22 @@ from pathlib import Path
 import cloudpickle
 
 from gradrace._discovery import load_file
-from gradrace.check import facts, rules, runs, workloads
+from gradrace.check import facts, rules, runs, training_loops, workloads
 from gradrace.check.findings import Finding, ran, with_exemptions
 from gradrace.check.problems import PROBLEMS
 from gradrace.errors import SpecError, WorkloadError, gathering
 from gradrace.optimizers import Optimizer
 from gradrace.workloads import Workload
 
-__all__ = ["OPTIMIZER_CHECKS", "WORKLOAD_CHECKS", "Finding", "check_file", "check_optimizer", "check_workload"]
+__all__ = [
+    "LOOP_CHECKS",
+    "OPTIMIZER_CHECKS",
+    "WORKLOAD_CHECKS",
+    "Finding",
+    "check_file",
+    "check_optimizer",
+    "check_workload",
+]
 
 FACTS: dict[str, Callable[[Optimizer], list[str]]] = {
     "card": facts.card,
@@ -46,6 +54,11 @@ WORKLOAD_CHECKS: dict[str, Callable[[Workload], list[str]]] = {
     "learning": workloads.learning,
     "engines": workloads.engines,
 }
+LOOP_CHECKS: dict[str, Callable[[Workload], list[str]]] = {
+    "reports": training_loops.reports,
+    "repeats": training_loops.repeats,
+    "learning": training_loops.learning,
+}
 
 
 def check_optimizer(optimizer: Optimizer, skip: Collection[str] = ()) -> list[Finding]:
@@ -75,7 +88,7 @@ def check_optimizer(optimizer: Optimizer, skip: Collection[str] = ()) -> list[Fi
 def check_workload(workload: Workload) -> list[Finding]:
     """What every check of a workload found. Data that cannot be loaded end the list early."""
     found: list[Finding] = []
-    for name, check in WORKLOAD_CHECKS.items():
+    for name, check in (LOOP_CHECKS if workload.training_loop else WORKLOAD_CHECKS).items():
         found += ran(name, check, workload)
         if name == "data" and "splits" not in workload.__dict__:
             found.append(_not_tried([known for known in WORKLOAD_CHECKS if known != "data"]))

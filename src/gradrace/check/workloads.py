@@ -150,15 +150,16 @@ def start(workload: Workload) -> list[str]:
     return found
 
 
-def _setups(rates: tuple[float, ...]) -> list[TrialSetup]:
+def setups(rates: tuple[float, ...], stream: Stream = STREAM) -> list[TrialSetup]:
+    """Trials of Adam at these learning rates."""
     adam = optimizer("adam")
-    return [TrialSetup(adam, adam.configure({"lr": rate}), adam.with_options({}), STREAM) for rate in rates]
+    return [TrialSetup(adam, adam.configure({"lr": rate}), adam.with_options({}), stream) for rate in rates]
 
 
 def learning(workload: Workload) -> list[str]:
     """Adam, at the best of a few learning rates, lowers the loss, and the metric moves in its direction."""
     training = Training(min(workload.steps, LEARNING_STEPS), workload.batch_size)
-    trials = Loop(workload).start(_setups(RATES), training)
+    trials = Loop(workload).start(setups(RATES), training)
     split = "train" if "train" in workload.splits and not workload.online else "validation"
     before = trials.evaluate(split)
     trials.train(training.steps)
@@ -188,8 +189,8 @@ def learning(workload: Workload) -> list[str]:
 def engines(workload: Workload) -> list[str]:
     """The loop engine and the vectorized one give the same, in float64."""
     training = Training(AGREEING_STEPS, workload.batch_size, dtype=torch.float64)
-    setups = _setups((1e-3, 1e-2))
-    loop = Loop(workload).start(setups, training)
+    tried = setups((1e-3, 1e-2))
+    loop = Loop(workload).start(tried, training)
     expected = [*loop.train(AGREEING_STEPS), *loop.evaluate("validation").loss]
     failures = [failure for failure in loop.failures() if failure]
     if failures:
@@ -197,7 +198,7 @@ def engines(workload: Workload) -> list[str]:
     if workload.experience is not None:
         raise Remark("its batches come from what each trial's own model does, so the loop engine alone trains it")
     try:
-        trials = Vectorized(workload).start(setups, training)
+        trials = Vectorized(workload).start(tried, training)
         found = [*trials.train(AGREEING_STEPS), *trials.evaluate("validation").loss]
     except Exception as error:
         raise Remark(f"not vectorized, so it is trained by the loop engine alone: {told(error)}") from None

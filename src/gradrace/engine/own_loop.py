@@ -19,10 +19,14 @@ from gradrace.randomness import seed_of
 from gradrace.workloads import Workload
 
 
-class Generators:
-    """The global random generators of torch, numpy and Python, as one trial left them."""
+class Globals:
+    """What is global and one trial's own: the generators of torch, numpy and Python, and whether gradients are kept.
+
+    A loop may well yield inside of ``torch.no_grad()``, while it evaluates; the next trial must not start in there.
+    """
 
     def __init__(self, seed: int) -> None:
+        torch.set_grad_enabled(True)
         torch.manual_seed(seed)
         numpy.random.seed(seed % 2**32)
         random.seed(seed)
@@ -31,12 +35,14 @@ class Generators:
     def take(self) -> None:
         """Remember them as they are."""
         self._states = torch.get_rng_state(), numpy.random.get_state(), random.getstate()
+        self._gradients = torch.is_grad_enabled()
 
     def put(self) -> None:
         """Set them as they were."""
         torch.set_rng_state(self._states[0])
         numpy.random.set_state(self._states[1])
         random.setstate(self._states[2])
+        torch.set_grad_enabled(self._gradients)
 
 
 class _Trial:
@@ -49,13 +55,13 @@ class _Trial:
         self.diverged_at: int | None = None
         self.failure: str | None = None
         self._reports: Iterator[Any] | None = None
-        self._generators: Generators | None = None
+        self._globals: Globals | None = None
 
     def train(self, until: int) -> None:
         """Advance the user's loop to step ``until``, or to its end if that comes first."""
         seed = seed_of(*self.setup.stream, "training loop")
         if self._reports is None:
-            self._generators = Generators(seed)
+            self._globals = Globals(seed)
             told = self.loop.train(self.make_optimizer, seed)
             if not isinstance(told, Iterable):
                 raise WorkloadError(
@@ -63,13 +69,13 @@ class _Trial:
                     f"{type(told).__name__}."
                 )
             self._reports = iter(told)
-        assert self._generators is not None
-        self._generators.put()
+        assert self._globals is not None
+        self._globals.put()
         try:
             while self.step < until and (report := next(self._reports, None)) is not None:
                 self.take(report)
         finally:
-            self._generators.take()
+            self._globals.take()
         if not self.values:
             raise WorkloadError(
                 f"The training loop of workload '{self.workload.name}' ended without yielding anything."
@@ -106,8 +112,8 @@ class _Trial:
     def close(self) -> None:
         """The race has seen enough."""
         close: Callable[[], None] | None = getattr(self._reports, "close", None)
-        if close is not None and self._generators is not None:
-            self._generators.put()
+        if close is not None and self._globals is not None:
+            self._globals.put()
             close()
 
 
@@ -186,7 +192,7 @@ def _guarded(trial: _Trial, act: Callable[[_Trial], None]) -> None:
     """Run a part of a trial with the caller's generators left as they were; note an error as its failure."""
     if trial.failure is not None:
         return
-    kept = Generators.__new__(Generators)
+    kept = Globals.__new__(Globals)
     kept.take()
     try:
         act(trial)

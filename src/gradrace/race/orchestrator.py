@@ -263,6 +263,7 @@ def _stored(entry: Entry, plan: Plan) -> dict[str, Any]:
             "direction": metric.direction,
             "worst": plan.untrained if metric.worst is None else metric.worst,
             "target": work.target,
+            "tested": work.tested,
             "examples": work.sizes(),
             "remarks": work.remarks(),
             "reference": entry.task.reference,

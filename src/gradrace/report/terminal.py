@@ -140,12 +140,18 @@ def _how(summary: Mapping[str, Any]) -> list[str]:
         f"{len(plan['contenders'])} contenders, each with {plan['studies']} studies of {plan['trials']} trials of "
         f"{plan['steps']} steps ({halving}); equal budgets in {currency}.",
         *_around(plan),
-        f"Each study's choice was trained again on {plan['seeds']} fresh seeds and scored on the test split.",
+        f"Each study's choice was trained again on {plan['seeds']} fresh seeds and "
+        f"{summary['workload'].get('tested', 'scored on the test split')}.",
         f"{cost['trials']} trials, {cost['trial_steps']:,} trial-steps"
         + (f", {cost['seconds']:.1f} s" if cost["seconds"] is not None else "")
         + f" on {machine['cores']} cores; engine: {plan['engine']}. {plan['reason']}",
-        f"lr range: decades of learning rate around the best that stay within 5 % of it. step: one training step with "
-        f"the optimizer on its own model of {plan['parameters']:,} parameters. state: memory per parameter.",
+        "lr range: decades of learning rate around the best that stay within 5 % of it."
+        + (
+            f" step: one training step with the optimizer on a model of {plan['parameters']:,} parameters, alone. "
+            "state: memory per parameter."
+            if plan["parameters"]
+            else ""
+        ),
         f"Race {summary['race']['id']}, seed {plan['seed']}, gradrace {summary['gradrace']}, torch {machine['torch']}.",
     ]
 

@@ -245,6 +245,17 @@ class Workload:
         """Examples in each split; None where that is not known beforehand."""
         return {name: size(split) for name, split in self.splits.items()}
 
+    @property
+    def tested(self) -> str:
+        """How a choice is confirmed, to follow "trained again on fresh seeds and"."""
+        if self.training_loop is not None:
+            return f"scored by its training loop's own '{self.training_loop.test_metric}'"
+        if self.experience is not None:
+            return "scored on fresh episodes that nothing before has seen"
+        if self.online:
+            return "scored on the later part of the stream, each batch before it was learnt"
+        return "scored on the test split"
+
     def remarks(self) -> list[str]:
         """What a person should know about the data before trusting a verdict, in sentences."""
         return overlaps(self.splits)
