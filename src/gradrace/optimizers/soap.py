@@ -189,7 +189,7 @@ optimizer = Optimizer(
             "are taken. Without it, rounding decides the first bases of most matrices.",
             "Bias is corrected in the learning rate, so that eps is compared with the uncorrected root, as there.",
             "The rule computes in the parameters' precision where that has float32.",
-            "The reference implementation can also merge small sides, but refuses every tensor of no more than "
+            "The reference implementation can also merge small sides, but refuses every matrix of no more than "
             "max_precondition_dim numbers then, so that nothing can be compared; this rule does not offer it, nor the "
             "order of the sides that matters for it alone.",
             "The longest side that is turned is 10000, the reference's default for max_precondition_dim. The form of "
