@@ -170,7 +170,8 @@ def _parts(names: str | tuple[str | None, ...]) -> tuple[str | None, ...]:
 
 def _meant(optimizer: Optimizer, name: str | None, argument: Any) -> Any:
     """The hyperparameter's value that an argument stands for, where PyTorch writes None or infinity for its absence."""
-    return optimizer.hyperparameters[name].value(argument) if name in optimizer.hyperparameters else argument
+    known = None if name is None else optimizer.hyperparameters.get(name)
+    return argument if known is None else known.value(argument)
 
 
 def _mapping(optimizer: Optimizer) -> dict[str, Any]:
