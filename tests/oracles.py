@@ -46,7 +46,8 @@ class Muon(torch.optim.Optimizer):
             shared = {name: group[name] for name in ("lr", "weight_decay")}
             if matrices:
                 scale = "match_rms_adamw" if match_rms else "original"
-                own = {name: group[name] for name in ("momentum", "nesterov")}
+                own = {name: group[name] for name in ("momentum", "nesterov", "ns_coefficients")}
+                own["eps"] = group["ns_eps"]
                 self.parts.append((group, torch.optim.Muon(matrices, **shared, **own, adjust_lr_fn=scale)))
             if others:
                 adamw = torch.optim.AdamW(others, **shared, betas=group["betas"], eps=group["eps"], foreach=False)
@@ -97,3 +98,14 @@ def _sloping(factor: Any) -> Any:
         return factor
     slope = torch.linspace(1, 1 / len(factor), len(factor), dtype=factor.dtype)
     return factor + 1e-3 * factor.trace() * slope.diag()
+
+
+class Lamb(pytorch_optimizer.Lamb):
+    """Measures all gradients together in their own precision: the published class rounds the length to float32."""
+
+    def __init__(self, params: Any, **arguments: Any) -> None:
+        super().__init__(params, foreach=False, **arguments)
+
+    def get_global_gradient_norm(self) -> Any:
+        with patch.object(torch.Tensor, "float", torch.Tensor.clone):
+            return super().get_global_gradient_norm()

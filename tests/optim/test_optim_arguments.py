@@ -44,7 +44,16 @@ REFUSED: list[tuple[str, dict[str, Any], type[Exception], str]] = [
     ("SGD", {"momentum": -0.5}, ValueError, "Invalid momentum value: -0.5"),
     ("SGD", {"weight_decay": -0.5}, ValueError, "Invalid weight_decay value: -0.5"),
     ("SGD", {"nesterov": True}, ValueError, "Invalid momentum value: 0. momentum must be a number above 0"),
-    ("SGD", {"momentum": 0.9, "dampening": 0.5}, ValueError, "SGD does not support dampening=0.5 here. Leave it at 0."),
+    (
+        "SGD",
+        {"momentum": 0.9, "dampening": 0.5, "nesterov": True},
+        ValueError,
+        "nesterov=True needs dampening=0, but dampening is 0.5",
+    ),
+    ("Momentum", {"dampening": 0.5, "nesterov": True}, ValueError, "nesterov=True needs dampening=0"),
+    ("SOAP", {"shampoo_beta": 1.0}, ValueError, "Invalid shampoo_beta value: 1.0"),
+    ("Prodigy", {"growth_rate": -1.0}, ValueError, "Invalid growth_rate value: -1.0"),
+    ("Adafactor", {"eps": (-1.0, 1e-3)}, ValueError, "Invalid eps parameter at index 0: -1.0"),
     ("Adam", {"betas": (1.0, 0.9)}, ValueError, "Invalid beta parameter at index 0: 1.0"),
     ("Adam", {"betas": (0.0, -0.1)}, ValueError, "Invalid beta parameter at index 1: -0.1"),
     ("Adam", {"betas": 0.9}, ValueError, "Invalid betas value: 0.9. It is a tuple of 2 numbers."),
@@ -127,6 +136,55 @@ def test_momentum_may_be_switched_on_later() -> None:
         train(optimizer, params, 3)
         train(reference, others, 3)
     assert all(torch.allclose(a, b) for a, b in zip(params, others, strict=True))
+
+
+def test_dampening_is_pytorchs_also_after_a_state_is_loaded() -> None:
+    params, others = parameters(), parameters()
+    keywords: dict[str, Any] = {"lr": 0.1, "momentum": 0.9, "dampening": 0.5}
+    reference = torch.optim.SGD(others, **keywords)
+    train(reference, others, 3)
+    with torch.no_grad():
+        for param, other in zip(params, others, strict=True):
+            param.copy_(other)
+    optimizer = gradrace.optim.SGD(params, **keywords)
+    optimizer.load_state_dict(reference.state_dict())
+    for step in range(3, 6):
+        train(optimizer, params, 1, first=step)
+        train(reference, others, 1, first=step)
+        assert all(torch.allclose(a, b, rtol=1e-12) for a, b in zip(params, others, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "keywords", "same"),
+    [
+        ("SOAP", {"shampoo_beta": None}, {"shampoo_beta": 0.95}),
+        ("Prodigy", {"beta3": None}, {"beta3": 0.999**0.5}),
+        ("Prodigy", {"growth_rate": float("inf")}, {"growth_rate": 1e9}),
+        ("Adafactor", {"eps": (None, 1e-3)}, {"eps": (torch.finfo(torch.float64).eps, 1e-3)}),
+    ],
+    ids=str,
+)
+def test_what_pytorch_writes_for_absence(name: str, keywords: dict[str, Any], same: dict[str, Any]) -> None:
+    ends = []
+    for given in (keywords, same, {}):
+        params = parameters(((4, 3), (5,)))
+        ends.append(train(CLASSES[name](params, **given), params, 5))
+    assert all(torch.allclose(a, b, rtol=1e-12) for end in ends[1:] for a, b in zip(end, ends[0], strict=True))
+    assert "inf" not in CLASSES[name].rule.code({})
+
+
+def test_prenorm_shortens_the_gradients_of_all_groups_together() -> None:
+    ends = []
+    for bound in (0.01, 0.02):
+        params = parameters(((3,), (4,)))
+        groups = [{"params": params[:1]}, {"params": params[1:]}]
+        optimizer = gradrace.optim.LAMB(groups, pre_norm=True, max_grad_norm=bound, adam=True, eps=1.0)
+        ends.append(train(optimizer, params, 1)[0] - parameters(((3,), (4,)))[0].detach())
+        whole = torch.cat([param.grad for param in params if param.grad is not None])
+        factor = bound / (whole.norm() + 1)
+        shortened = factor * whole[:3]
+        wanted = -1e-3 * 0.1 * shortened / (0.001**0.5 * shortened.abs() + 1)
+        assert torch.allclose(ends[-1], wanted, rtol=1e-9)
 
 
 class Averages(NamedTuple):

@@ -17,7 +17,7 @@ from torch.utils._pytree import tree_leaves
 
 import gradrace.optim
 from gradrace.optim import RuleOptimizer, drop_in
-from gradrace.optimizers import PerTensor
+from gradrace.optimizers import PerTensor, Rescaled
 
 from .helpers import CLASSES, NAMES, WHOLE, distance, give_gradients, parameters, train
 
@@ -89,7 +89,7 @@ def test_parameters_without_gradients_rest(name: str) -> None:
     assert name == "whole" or params[1] not in optimizer.state
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if isinstance(CLASSES[name].rule.rule, PerTensor)])
+@pytest.mark.parametrize("name", [name for name in NAMES if isinstance(CLASSES[name].rule.rule, PerTensor | Rescaled)])
 def test_a_parameter_that_joins_late_has_its_own_count(name: str) -> None:
     params = parameters(((3,), (4,)))
     late = Parameter(params[1].detach().clone())

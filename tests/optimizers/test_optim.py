@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from gradrace.optim import drop_in
-from gradrace.optimizers import Case, Optimizer, PerTensor, optimizers
+from gradrace.optimizers import Case, Optimizer, PerTensor, Rescaled, optimizers
 
-ALL = [rule for rule in optimizers().values() if isinstance(rule.rule, PerTensor)]
+ALL = [rule for rule in optimizers().values() if isinstance(rule.rule, PerTensor | Rescaled)]
 CASES = [pytest.param(rule, case, id=f"{rule.name}-{n}") for rule in ALL for n, case in enumerate(rule.cases)]
 
 

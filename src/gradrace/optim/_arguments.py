@@ -28,6 +28,7 @@ _REFUSED = {
     "capturable": "a step reads its numbers on the CPU, so that it cannot be captured in a CUDA graph",
     "differentiable": "a step changes parameters in place and cannot be differentiated through",
 }
+_SINGULAR = {"eps": "eps"}
 _LABELS = {"lr": "learning rate", "eps": "epsilon value"}
 
 
@@ -108,10 +109,22 @@ class Arguments:
             values = group[argument] if isinstance(names, tuple) else (group[argument],)
             if isinstance(names, tuple) and (not isinstance(values, tuple | list) or len(values) != len(names)):
                 raise ValueError(f"Invalid {argument} value: {values!r}. It is a tuple of {len(names)} numbers.")
-            for place, (name, value) in enumerate(zip(_parts(names), values, strict=True)):
+            for place, (name, given) in enumerate(zip(_parts(names), values, strict=True)):
+                value = _meant(optimizer, name, given)
                 several = isinstance(names, tuple)
-                label = f"{argument.removesuffix('s')} parameter at index {place}" if several else argument
+                label = (
+                    f"{_SINGULAR.get(argument, argument.removesuffix('s'))} parameter at index {place}"
+                    if several
+                    else argument
+                )
                 _check_value(optimizer, name, value, _LABELS.get(label, label if several else f"{label} value"))
+        self._check_together(optimizer, group)
+
+    def _check_together(self, optimizer: Optimizer, group: Mapping[str, Any]) -> None:
+        method, hyper = self.resolve(group)
+        for option, name in optimizer.excludes.items():
+            if dict(method.options)[option] and name in method.present:
+                raise ValueError(f"{option}=True needs {name}=0, but {name} is {hyper[name]!r}.")
 
     def chosen(self, group: Mapping[str, Any]) -> Optimizer:
         """The first optimizer of the family that knows every argument that is not at its default."""
@@ -131,9 +144,9 @@ class Arguments:
         optimizer = self.chosen(group)
         values: dict[str | None, Any] = {}
         for argument, names in _mapping(optimizer).items():
-            values.update(
-                zip(_parts(names), group[argument] if isinstance(names, tuple) else (group[argument],), strict=True)
-            )
+            given = group[argument] if isinstance(names, tuple) else (group[argument],)
+            pairs = zip(_parts(names), given, strict=True)
+            values.update((name, _meant(optimizer, name, value)) for name, value in pairs)
         hyper = {name: values[name] for name in optimizer.hyperparameters}
         defaults = self.options if optimizer is self.optimizer else optimizer.options
         options = {name: bool(values.get(name, default)) for name, default in defaults.items()}
@@ -144,7 +157,8 @@ class Arguments:
         return method(optimizer, tuple(options.items()), absent, bool(group["maximize"])), hyper
 
     def _default(self, name: str) -> Any:
-        values: dict[str | None, Any] = {n: known.default for n, known in self.optimizer.hyperparameters.items()}
+        known = self.optimizer.hyperparameters
+        values: dict[str | None, Any] = {n: hyper.argument(hyper.default) for n, hyper in known.items()}
         values |= self.options | {None: None}
         parts = self.optimizer.arguments.get(name, name)
         return tuple(values[part] for part in parts) if isinstance(parts, tuple) else values[parts]
@@ -152,6 +166,12 @@ class Arguments:
 
 def _parts(names: str | tuple[str | None, ...]) -> tuple[str | None, ...]:
     return names if isinstance(names, tuple) else (names,)
+
+
+def _meant(optimizer: Optimizer, name: str | None, argument: Any) -> Any:
+    """The hyperparameter's value that an argument stands for, where PyTorch writes None or infinity for its absence."""
+    known = None if name is None else optimizer.hyperparameters.get(name)
+    return argument if known is None else known.value(argument)
 
 
 def _mapping(optimizer: Optimizer) -> dict[str, Any]:

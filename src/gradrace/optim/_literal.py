@@ -16,7 +16,9 @@ def ensure_state(entry: dict[str, Any], method: Method, param: Tensor, hyper: Ma
     """``state[param]``, with what is missing in it as it is before the first step."""
     keys = method.keys_of(param)
     if "step" not in entry or any(entry.get(key) is None for key in keys.values()):
-        entry.setdefault("step", torch.zeros((), dtype=torch.float64))
+        # PyTorch counts no steps of SGD; a velocity that was loaded from there has seen at least one gradient.
+        behind = float(any(entry.get(key) is not None for key in keys.values()))
+        entry.setdefault("step", torch.tensor(behind, dtype=torch.float64))
         for name, value in method.init(param, hyper).items():
             if entry.get(keys[name]) is None:
                 entry[keys[name]] = value
@@ -44,11 +46,11 @@ def _dense(
         raise RuntimeError(
             f"Gradients must be dense or of layout torch.sparse_coo, but one is of layout {grad.layout}."
         )
-    seen = {name: _real(field) for name, field in fields.items()}
-    grad = -_real(grad) if method.maximize else _real(grad)
-    update, new = method.update(grad, seen, _real(param), method.hyper_record(hyper), step)
-    before = [value.clone() if value is _real(param) else value for value in new.values()]
-    _real(param).add_(update)
+    seen = {name: real(field) for name, field in fields.items()}
+    grad = -real(grad) if method.maximize else real(grad)
+    update, new = method.update(grad, seen, real(param), method.hyper_record(hyper), step)
+    before = [value.clone() if value is real(param) else value for value in new.values()]
+    real(param).add_(update)
     for (name, old), value in zip(seen.items(), before, strict=True):
         if old.shape != value.shape or old.dim() == 0:
             fields[name] = value
@@ -80,7 +82,8 @@ def _sparse(
     return fields
 
 
-def _real(tensor: Tensor) -> Tensor:
+def real(tensor: Tensor) -> Tensor:
+    """The tensor, as pairs of numbers where it is complex."""
     return torch.view_as_real(tensor) if tensor.is_complex() else tensor
 
 
@@ -91,7 +94,7 @@ def step_whole(entry: dict[str, Any], method: Method, params: list[Tensor], hype
     gradient counts as one whose gradient is 0, and does not move. Returns the form of the state, for the next step.
     """
     rule, options = method.optimizer.rule, dict(method.options)
-    tree = {str(place): _real(param.detach()) for place, param in enumerate(params)}
+    tree = {str(place): real(param.detach()) for place, param in enumerate(params)}
     if "memory" not in entry or form is None:
         fresh, form = tree_flatten(rule.init(tree, options))
         entry.setdefault("memory", fresh)
@@ -99,7 +102,7 @@ def step_whole(entry: dict[str, Any], method: Method, params: list[Tensor], hype
     grads = {str(i): torch.zeros_like(p) if p.grad is None else p.grad for i, p in enumerate(params)}
     if any(grad.is_sparse for grad in grads.values()):
         raise RuntimeError(f"'{method.optimizer.name}' does not support sparse gradients.")
-    grads = {name: -_real(grad) if method.maximize else _real(grad) for name, grad in grads.items()}
+    grads = {name: -real(grad) if method.maximize else real(grad) for name, grad in grads.items()}
     step = entry["step"] = torch.tensor(float(entry["step"]) + 1, dtype=torch.float64)
     memory = tree_unflatten(entry["memory"], form)
     updates, memory = rule.update(grads, memory, tree, method.hyper_record(hyper), step, options)
@@ -108,5 +111,5 @@ def step_whole(entry: dict[str, Any], method: Method, params: list[Tensor], hype
     entry["memory"] = [leaf.clone() if id(leaf) in held else leaf for leaf in entry["memory"]]
     for place, param in enumerate(params):
         if param.grad is not None:
-            _real(param).add_(updates[str(place)])
+            real(param).add_(updates[str(place)])
     return form

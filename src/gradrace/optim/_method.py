@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache, cached_property
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gradrace.optimizers import Optimizer, PerTensor
+from gradrace.optimizers import Optimizer, PerTensor, Rescaled
 
 
 class Kind(Enum):
@@ -65,9 +65,24 @@ class Method:
         Raises:
             TypeError: it looks at all parameters at once.
         """
-        if not isinstance(self.optimizer.rule, PerTensor):
+        rule = self.optimizer.rule
+        if isinstance(rule, Rescaled):
+            return rule.tensors
+        if not isinstance(rule, PerTensor):
             raise TypeError(f"The rule of '{self.optimizer.name}' is not one for a single tensor.")
-        return self.optimizer.rule
+        return rule
+
+    @cached_property
+    def tensor_by_tensor(self) -> bool:
+        """Whether there is such a rule."""
+        return isinstance(self.optimizer.rule, PerTensor | Rescaled)
+
+    def factor(self, grads: Callable[[], dict[str, Tensor]], hyper: Mapping[str, Any]) -> Tensor | None:
+        """What all gradients are multiplied by first, if anything."""
+        rule = self.optimizer.rule
+        if not isinstance(rule, Rescaled) or not (found := grads()):
+            return None
+        return rule.factor(found, self.hyper_record(hyper), dict(self.options))
 
     @cached_property
     def template(self) -> Any:
@@ -88,7 +103,8 @@ class Method:
     @cached_property
     def flat(self) -> bool:
         """Whether parameters that stepped together may be updated as one vector."""
-        return self.optimizer.elementwise and Kind.OTHER not in self.kinds.values()
+        alone = self.optimizer.elementwise and isinstance(self.optimizer.rule, PerTensor)
+        return alone and Kind.OTHER not in self.kinds.values()
 
     @cached_property
     def _forms(self) -> dict[torch.Size, Any]:

@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from gradrace.optim._arguments import Arguments
-from gradrace.optim._literal import step_one, step_whole
+from gradrace.optim._literal import real, step_one, step_whole
 from gradrace.optim._method import Method
 from gradrace.optim._plan import Plan, same
-from gradrace.optimizers import Optimizer, PerTensor
+from gradrace.optimizers import Optimizer
 
 
 class RuleOptimizer(torch.optim.Optimizer):
@@ -65,13 +65,12 @@ class RuleOptimizer(torch.optim.Optimizer):
             self._plans.clear()
         for place, group in enumerate(self.param_groups):
             method, hyper = self._resolved(place, group)
-            tensor_by_tensor = isinstance(method.optimizer.rule, PerTensor)
-            if group["compile"] is True and not (tensor_by_tensor and method.flat):
+            if group["compile"] is True and not (method.tensor_by_tensor and method.flat):
                 raise RuntimeError(
                     f"compile=True, but a step of '{method.optimizer.name}' cannot be compiled: it looks at more than "
                     "one element at a time. compile='auto' compiles what can be."
                 )
-            if not tensor_by_tensor:
+            if not method.tensor_by_tensor:
                 self._step_whole(place, group["params"], method, hyper)
             else:
                 self._step_tensors(place, group, method, hyper)
@@ -165,9 +164,11 @@ class RuleOptimizer(torch.optim.Optimizer):
     def _step_tensors(self, place: int, group: Mapping[str, Any], method: Method, hyper: Mapping[str, Any]) -> None:
         params = group["params"]
         if not method.flat:
+            factor = method.factor(self._all_gradients, hyper)
             for param in params:
                 if param.grad is not None:
-                    step_one(self.state[param], method, param, param.grad, hyper)
+                    grad = param.grad if factor is None else param.grad * factor.to(param.grad)
+                    step_one(self.state[param], method, param, grad, hyper)
             return
         plan = self._plans.get(place)
         grads = None if plan is None else plan.gradients(method, params)
@@ -175,6 +176,12 @@ class RuleOptimizer(torch.optim.Optimizer):
             plan = self._plans[place] = Plan(method, self.state, params, hyper)
             grads = [[p.grad for p in bucket.params if p.grad is not None] for bucket in plan.buckets]
         plan.advance(self.state, grads, hyper, group["compile"])
+
+    def _all_gradients(self) -> dict[str, Tensor]:
+        """Of all groups, whatever the group that takes its step: one model's gradients have one length."""
+        params = [param for group in self.param_groups for param in group["params"]]
+        grads = [real(param.grad) for param in params if param.grad is not None and not param.grad.is_sparse]
+        return {str(place): grad for place, grad in enumerate(grads)}
 
     def _step_whole(self, place: int, params: list[Tensor], method: Method, hyper: Mapping[str, Any]) -> None:
         if any(param.grad is not None for param in params):

@@ -7,7 +7,7 @@ from functools import cache
 
 from gradrace._discovery import discover
 from gradrace.errors import unknown_name
-from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor, UpdateRule
+from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor, Rescaled, UpdateRule
 from gradrace.optimizers._torch import AnyOptimizer, TorchOptimizer, resolve
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Hyperparameter",
     "Optimizer",
     "PerTensor",
+    "Rescaled",
     "TorchOptimizer",
     "UpdateRule",
     "find",

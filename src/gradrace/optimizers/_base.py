@@ -55,6 +55,30 @@ class PerTensor:
 
 
 @dataclass(frozen=True)
+class Rescaled:
+    """A rule for one tensor, whose gradients are first all multiplied by one number that is found from all of them.
+
+    ``factor(grads, hyper, options)`` is that number, float64 and of shape (); None where the options want none.
+    """
+
+    tensors: PerTensor
+    factor: Callable[[Tree, Any, Mapping[str, bool]], Tensor | None]
+
+    def init(self, params: Tree, options: Mapping[str, bool]) -> dict[str, Any]:
+        """One state record for each tensor."""
+        return self.tensors.init(params, options)
+
+    def update(
+        self, grads: Tree, state: dict[str, Any], params: Tree, hyper: Any, step: Tensor, options: Mapping[str, bool]
+    ) -> tuple[Tree, dict[str, Any]]:
+        """The rule applied to each tensor, and its gradient times the factor."""
+        factor = self.factor(grads, hyper, options)
+        if factor is not None:
+            grads = {name: factor.to(grad.dtype) * grad for name, grad in grads.items()}
+        return self.tensors.update(grads, state, params, hyper, step, options)
+
+
+@dataclass(frozen=True)
 class Card:
     """What a person should know of an optimizer. Plain sentences; formula in plain text, one line each.
 
@@ -76,6 +100,7 @@ class Hyperparameter:
     """A number an optimizer takes: its default, its meaning and the values that are allowed.
 
     ``absent_at_zero`` says that at 0 the mathematics drops out; the rule then receives None and spends nothing on it.
+    ``absent_argument`` is what the class's argument is then, where PyTorch writes None or infinity and not 0.
     """
 
     default: float
@@ -84,6 +109,15 @@ class Hyperparameter:
     high: float = math.inf
     low_allowed: bool = True
     absent_at_zero: bool = False
+    absent_argument: float | None = 0.0
+
+    def argument(self, value: Any) -> Any:
+        """The value as the class's argument."""
+        return self.absent_argument if self.absent_at_zero and value == 0 else value
+
+    def value(self, argument: Any) -> Any:
+        """The value that the class's argument stands for."""
+        return 0.0 if self.absent_argument != 0 and argument == self.absent_argument else argument
 
     def check(self, name: str, value: float) -> None:
         """Raise a SpecError unless ``value`` is allowed."""
@@ -129,6 +163,8 @@ class Optimizer:
             hyperparameters (``"betas": ("beta1", "beta2")``), in which None stands for None.
         options: structural choices (Python constants) and their defaults.
         implied: options that are on exactly when a hyperparameter is not 0, such as a velocity when momentum is.
+        needs: options that change nothing where a hyperparameter is 0, and that ``torch_class`` then refuses.
+        excludes: options that cannot be on where a hyperparameter is not 0.
         oracle_class: dotted name of the implementation that tests compare with, if not ``torch_class``.
         oracle_arguments: from all hyperparameters and options to its arguments, if not ``arguments``.
         evaluated: for rules whose weights to use are not the weights they train (averages): from parameters, state,
@@ -159,6 +195,8 @@ class Optimizer:
     arguments: Mapping[str, str | tuple[str | None, ...]]
     options: Mapping[str, bool] = field(default_factory=dict)
     implied: Mapping[str, str] = field(default_factory=dict)
+    needs: Mapping[str, str] = field(default_factory=dict)
+    excludes: Mapping[str, str] = field(default_factory=dict)
     oracle_class: str = ""
     oracle_arguments: Callable[[Mapping[str, float], Mapping[str, bool]], dict[str, Any]] | None = None
     evaluated: Callable[[Tree, Any, Any, Mapping[str, bool]], Tree] | None = None
@@ -232,11 +270,20 @@ class Optimizer:
                 raise SpecError(f"Optimizer '{self.name}' has no option '{name}'. It has: {known}.")
             if not isinstance(value, bool):
                 raise SpecError(f"Option '{name}' of optimizer '{self.name}' is True or False, but is {value!r}.")
-        return {**self.options, **given}
+        chosen = {**self.options, **given}
+        for option, name in self.excludes.items():
+            if chosen[option] and (hyper or {}).get(name):
+                raise SpecError(
+                    f"Option '{option}' of optimizer '{self.name}' must be False where {name} is not 0, "
+                    f"but {name} is {(hyper or {})[name]!r}."
+                )
+        return chosen
 
     def torch_arguments(self, hyper: Mapping[str, float], options: Mapping[str, bool]) -> dict[str, Any]:
         """Hyperparameters and options as the keyword arguments of ``torch_class``."""
-        values: dict[str | None, Any] = {**hyper, **options, None: None}
+        values: dict[str | None, Any] = {n: self.hyperparameters[n].argument(value) for n, value in hyper.items()}
+        values |= {n: on and not (n in self.needs and hyper[self.needs[n]] == 0) for n, on in options.items()}
+        values |= {None: None}
         return {
             argument: tuple(values[part] for part in name) if isinstance(name, tuple) else values[name]
             for argument, name in self.arguments.items()
@@ -257,7 +304,8 @@ class Optimizer:
             defaults = self.torch_arguments(self.configure(), self.with_options(None))
         else:
             defaults = _signature_defaults(self.torch_class)
-        arguments = self.torch_arguments(self.configure(hyper), self.with_options(options))
+        configured = self.configure(hyper)
+        arguments = self.torch_arguments(configured, self.with_options(options, configured))
         shown = {name: value for name, value in arguments.items() if name == "lr" or value != defaults.get(name)}
         line = ", ".join(f"{name}={written(value)}" for name, value in shown.items())
         return f"{self.torch_class}(model.parameters(), {line})"
@@ -278,6 +326,8 @@ def written(value: Any) -> str:
         return "(" + ", ".join(written(item) for item in value) + ")"
     if not isinstance(value, float):
         return repr(value)
+    if math.isinf(value):
+        return f'float("{value}")'
     if 0.9 < value < 1:
         return f"{value:.{2 - math.floor(math.log10(1 - value))}f}".rstrip("0")
     text = f"{value:.3g}"

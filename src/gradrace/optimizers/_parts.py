@@ -46,6 +46,11 @@ def with_decoupled_decay(update: Tensor, param: Tensor, lr: Tensor, weight_decay
     return update if weight_decay is None else update - like(lr * weight_decay, param) * param
 
 
+def decay_pace(lr: Tensor, fixed: bool) -> Tensor:
+    """What decoupled weight decay is multiplied by: the learning rate, or 1 where the decay is ``fixed``."""
+    return torch.ones_like(lr) if fixed else lr
+
+
 def norm(tensor: Tensor) -> Tensor:
     """Euclidean length of a whole tensor, shape ()."""
     return torch.linalg.vector_norm(tensor)

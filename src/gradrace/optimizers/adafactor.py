@@ -28,6 +28,7 @@ class Hyper(NamedTuple):
 
     lr: Tensor
     beta2_decay: Tensor
+    eps1: Tensor | None
     eps2: Tensor
     clip: Tensor
     weight_decay: Tensor | None
@@ -48,15 +49,15 @@ def update(grad: Tensor, state: State, param: Tensor, hyper: Hyper, step: Tensor
     For a matrix ``s`` is the product of the means of its rows and columns, divided by the mean of all.
     """
     beta2 = 1 - step**hyper.beta2_decay
-    eps = torch.finfo(param.dtype).eps
+    eps = hyper.lr.new_tensor(torch.finfo(param.dtype).eps) if hyper.eps1 is None else hyper.eps1
     rows, columns, square = state
     if grad.ndim < 2:
         square = estimate = moving_average(square, grad * grad, beta2)
     else:
         rows = moving_average(rows, (grad * grad).mean(dim=-1, keepdim=True), beta2)
         columns = moving_average(columns, (grad * grad).mean(dim=-2, keepdim=True), beta2)
-        estimate = rows @ columns / rows.mean(dim=-2, keepdim=True).clamp(min=eps)
-    direction = grad * estimate.clamp(min=eps * eps).rsqrt()
+        estimate = rows @ columns / torch.maximum(rows.mean(dim=-2, keepdim=True), like(eps, grad))
+    direction = grad * torch.maximum(estimate, like(eps * eps, grad)).rsqrt()
     too_long = (root_mean_square(direction) / like(hyper.clip, grad)).clamp(min=1)
     scale = torch.maximum(like(hyper.eps2, param), root_mean_square(param))
     step_size = torch.minimum(hyper.lr, step**-0.5)
@@ -72,6 +73,12 @@ optimizer = Optimizer(
         "lr": Hyperparameter(0.01, "the longest step, as a share of a tensor's root mean square"),
         "beta2_decay": Hyperparameter(
             -0.8, "the average of squares keeps the share 1 - t^beta2_decay at step t", low=-1.0, high=0.0
+        ),
+        "eps1": Hyperparameter(
+            0.0,
+            "least size of a gradient that is divided by; 0 for the precision of the number format",
+            absent_at_zero=True,
+            absent_argument=None,
         ),
         "eps2": Hyperparameter(0.001, "root mean square that is assumed where a tensor's own is smaller"),
         "clip": Hyperparameter(1.0, "root mean square above which a direction is cut back to it", low=1.0),
@@ -101,7 +108,7 @@ optimizer = Optimizer(
             "The paper fixes the longest step at 0.01; in PyTorch and here it is the learning rate, which also "
             "multiplies weight decay.",
             "The paper adds 1e-30 to each squared gradient; PyTorch and this rule keep the divisors above the "
-            "precision of the number format instead.",
+            "precision of the number format instead, or above eps1.",
         ),
     ),
     family=("rmsprop", "row and column means in place of a matrix of squares"),
@@ -109,7 +116,7 @@ optimizer = Optimizer(
     arguments={
         "lr": "lr",
         "beta2_decay": "beta2_decay",
-        "eps": (None, "eps2"),
+        "eps": ("eps1", "eps2"),
         "d": "clip",
         "weight_decay": "weight_decay",
     },
@@ -118,6 +125,7 @@ optimizer = Optimizer(
         Case(),
         Case({"lr": 0.5, "beta2_decay": -0.5, "clip": 2.0}),
         Case({"lr": 0.1, "eps2": 0.1, "weight_decay": 0.1}),
+        Case({"lr": 0.1, "eps1": 0.03}),
     ),
     bad_inputs=(
         BadInput({"beta2_decay": 0.8}, "beta2_decay must be a number at least -1 and below 0, but is 0.8"),

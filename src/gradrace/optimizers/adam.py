@@ -39,7 +39,7 @@ class Hyper(NamedTuple):
     weight_decay: Tensor | None
 
 
-def init(param: Tensor, amsgrad: bool) -> State:
+def init(param: Tensor, amsgrad: bool, decoupled: bool = False) -> State:
     """Both averages start at zero; the bias correction makes up for it."""
     zeros = torch.zeros_like(param)
     return State(mean=zeros, square=zeros.clone(), peak=zeros.clone() if amsgrad else param.new_zeros(0))
@@ -113,13 +113,15 @@ optimizer = Optimizer(
         "eps": "eps",
         "weight_decay": "weight_decay",
         "amsgrad": "amsgrad",
+        "decoupled_weight_decay": "decoupled",
     },
-    options={"amsgrad": False},
+    options={"amsgrad": False, "decoupled": False},
     special_cases=("rmsprop",),
     cases=(
         Case(),
         Case({"lr": 0.1, "beta1": 0.5, "beta2": 0.9}),
         Case({"lr": 0.3, "weight_decay": 0.1, "eps": 1e-3}),
+        Case({"lr": 0.05, "weight_decay": 1.0}, {"amsgrad": True, "decoupled": True}),
     ),
     bad_inputs=(
         BadInput({"beta1": 1.0}, "beta1 must be a number at least 0 and below 1, but is 1.0"),

@@ -41,6 +41,8 @@ optimizer = replace(
     ),
     family=("adam", "weight decay apart from the gradient"),
     torch_class="torch.optim.AdamW",
+    arguments={name: part for name, part in adam.arguments.items() if part != "decoupled"},
+    options={"amsgrad": False},
     special_cases=("adam",),
     cases=(
         Case(),

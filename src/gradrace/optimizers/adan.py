@@ -117,6 +117,8 @@ optimizer = Optimizer(
         differences=(
             "The paper's betas are 1 minus these.",
             "The paper corrects no bias and may restart; the authors' code corrects the bias and does not restart.",
+            "The reference implementation can shorten all gradients together to a largest norm first. This rule "
+            "updates each number by itself; torch.nn.utils.clip_grad_norm_ before the step does the same.",
         ),
     ),
     family=("adam", "averages the change of the gradient, too"),

@@ -10,7 +10,14 @@ import torch
 from torch import Tensor
 
 from gradrace.optimizers._base import BadInput, Card, Case, Optimizer, PerTensor
-from gradrace.optimizers._parts import descent, like, moving_average, with_decoupled_decay, with_weight_decay
+from gradrace.optimizers._parts import (
+    decay_pace,
+    descent,
+    like,
+    moving_average,
+    with_decoupled_decay,
+    with_weight_decay,
+)
 from gradrace.optimizers.adam import Hyper
 from gradrace.optimizers.adam import optimizer as adam
 from gradrace.space import LogUniform
@@ -23,18 +30,18 @@ class State(NamedTuple):
     square: Tensor
 
 
-def init(param: Tensor, decoupled: bool) -> State:
+def init(param: Tensor, **options: bool) -> State:
     """Nothing seen. The first gradient's square, as it is, starts the average: no bias to correct."""
     return State(mean=torch.zeros_like(param), square=torch.zeros_like(param))
 
 
 def update(
-    grad: Tensor, state: State, param: Tensor, hyper: Hyper, step: Tensor, decoupled: bool
+    grad: Tensor, state: State, param: Tensor, hyper: Hyper, step: Tensor, decoupled: bool, fixed_decay: bool
 ) -> tuple[Tensor, State]:
     """``m <- beta1 * m + (1 - beta1) * clip(g / max(sqrt(s), eps))``, then ``-lr * m``; s takes g in afterwards.
 
     The clip is at ``(step - 1) ** (1/4)``: zero at the first step, which so only starts s. ``decoupled`` takes weight
-    decay as AdamW does.
+    decay as AdamW does, and ``fixed_decay`` does not multiply it by lr.
     """
     grad = grad if decoupled else with_weight_decay(grad, param, hyper.weight_decay)
     clip = like((step - 1) ** 0.25, grad)
@@ -44,7 +51,7 @@ def update(
     square = moving_average(state.square, grad * grad, hyper.beta2)
     change = descent(mean, hyper.lr)
     if decoupled:
-        change = with_decoupled_decay(change, param, hyper.lr, hyper.weight_decay)
+        change = with_decoupled_decay(change, param, decay_pace(hyper.lr, fixed_decay), hyper.weight_decay)
     return change, State(mean, torch.where(step == 1, grad * grad, square))
 
 
@@ -55,6 +62,7 @@ def _oracle_arguments(hyper: Mapping[str, float], options: Mapping[str, bool]) -
         "eps": hyper["eps"],
         "weight_decay": hyper["weight_decay"],
         "weight_decouple": options["decoupled"],
+        "fixed_decay": options["fixed_decay"],
         "clip_lambda": lambda step: (step - 1) ** 0.25,  # it counts the step that only starts the average
     }
 
@@ -93,6 +101,8 @@ optimizer = Optimizer(
             "Decoupled weight decay acts at the first step too; in the authors' code nothing moves at that step.",
             "pytorch_optimizer bounds by t^(1/4); here, as in the paper and the authors' code, the first step, which "
             "only starts s, is not counted.",
+            "Both can be given another bound, as a function of the step. A function is no number that a study could "
+            "tune, and no part of a configuration that can be stored; this rule has the paper's bound.",
         ),
     ),
     family=("adam", "divides first, by the average before this gradient, and averages after"),
@@ -104,15 +114,17 @@ optimizer = Optimizer(
         "eps": "eps",
         "weight_decay": "weight_decay",
         "decoupled_weight_decay": "decoupled",
+        "fixed_decay": "fixed_decay",
     },
     oracle_class="pytorch_optimizer.ADOPT",
     oracle_arguments=_oracle_arguments,
-    options={"decoupled": False},
+    options={"decoupled": False, "fixed_decay": False},
     cases=(
         Case(),
         Case({"lr": 0.1, "beta1": 0.5, "beta2": 0.9}),
         Case({"lr": 0.3, "weight_decay": 0.1, "eps": 1e-3}),
         Case({"lr": 0.1, "beta2": 0.99, "weight_decay": 0.3}, {"decoupled": True}),
+        Case({"lr": 0.1, "beta2": 0.99, "weight_decay": 0.01}, {"decoupled": True, "fixed_decay": True}),
     ),
     bad_inputs=(
         BadInput({"eps": 0.0}, "eps must be a number above 0, but is 0.0"),

@@ -1,4 +1,4 @@
-"""AMSGrad: Adam with its one structural option switched on, the maximum kept."""
+"""AMSGrad: Adam with one of its options switched on, the maximum kept."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ optimizer = replace(
     adam,
     name="amsgrad",
     class_name="AMSGrad",
-    options={"amsgrad": True},
+    options={"amsgrad": True, "decoupled": False},
     special_cases=(),
     card=Card(
         title="AMSGrad (Adam with the maximum kept)",
@@ -41,5 +41,6 @@ optimizer = replace(
         Case(),
         Case({"lr": 0.1, "beta1": 0.5, "beta2": 0.9}),
         Case({"lr": 0.3, "weight_decay": 0.1, "eps": 1e-3}),
+        Case({"lr": 0.05, "weight_decay": 1.0}, {"decoupled": True}),
     ),
 )

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from gradrace.optimizers import adam
-from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor
-from gradrace.optimizers._parts import descent, like, moving_average, norm, trust_ratio, with_weight_decay
+from gradrace.optimizers import adam, radam
+from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor, Rescaled, Tree
+from gradrace.optimizers._parts import (
+    bias_correction,
+    decay_pace,
+    descent,
+    like,
+    moving_average,
+    norm,
+    trust_ratio,
+    with_decoupled_decay,
+    with_weight_decay,
+)
 
 LARGEST_NORM = 10.0
 """Weights longer than this count as being this long."""
@@ -22,36 +33,93 @@ class Hyper(NamedTuple):
     beta1: Tensor
     beta2: Tensor
     eps: Tensor
+    n_sma_threshold: Tensor
+    max_grad_norm: Tensor | None
     weight_decay: Tensor | None
 
 
-def init(param: Tensor) -> adam.State:
+def init(param: Tensor, **options: bool) -> adam.State:
     """Adam's averages."""
     return adam.init(param, amsgrad=False)
 
 
-def update(grad: Tensor, state: adam.State, param: Tensor, hyper: Hyper, step: Tensor) -> tuple[Tensor, adam.State]:
+def shortening(grads: Tree, hyper: Hyper, options: Mapping[str, bool]) -> Tensor | None:
+    """``min(1, max_grad_norm / (|g| + eps))`` with the length of all gradients together; None without ``pre_norm``."""
+    if not options["pre_norm"] or hyper.max_grad_norm is None:
+        return None
+    lengths = torch.stack([norm(grad).to(hyper.eps) for grad in grads.values()])
+    return (hyper.max_grad_norm / (norm(lengths) + hyper.eps)).clamp(max=1)
+
+
+def update(
+    grad: Tensor,
+    state: adam.State,
+    param: Tensor,
+    hyper: Hyper,
+    step: Tensor,
+    decoupled: bool,
+    fixed_decay: bool,
+    rectify: bool,
+    degenerated_to_sgd: bool,
+    grad_averaging: bool,
+    adam_debias: bool,
+    adam_step: bool,
+    pre_norm: bool,
+) -> tuple[Tensor, adam.State]:
     """``-lr * q * u`` with Adam's uncorrected ``u = m / (sqrt(s) + eps) + weight_decay * w``.
 
     ``q = min(|w|, 10) / (|u| + eps)``, and 1 where a length is 0: a tensor of zeros could not move otherwise.
+    ``adam_step`` has 1 for q; ``decoupled`` and ``fixed_decay`` decay w before all this; without ``grad_averaging`` m
+    takes gradients in whole, and without ``adam_debias`` the step is divided by ``1 - beta1^t``. ``rectify`` has
+    RAdam's step for lr * u, without weight decay, and the length of the weights after it for ``|u|``.
     """
-    mean = moving_average(state.mean, grad, hyper.beta1)
+    if grad_averaging:
+        mean = moving_average(state.mean, grad, hyper.beta1)
+    else:
+        mean = like(hyper.beta1, grad) * state.mean + grad
     square = moving_average(state.square, grad * grad, hyper.beta2)
-    direction = with_weight_decay(mean / (square.sqrt() + like(hyper.eps, grad)), param, hyper.weight_decay)
-    length = norm(direction)
+    decay = torch.zeros_like(param)
+    if decoupled:
+        decay = with_decoupled_decay(decay, param, decay_pace(hyper.lr, fixed_decay), hyper.weight_decay)
+    decayed = param + decay
+    lr = hyper.lr if adam_debias else hyper.lr / bias_correction(hyper.beta1, step)
+    direction = mean / (square.sqrt() + like(hyper.eps, grad))
+    if rectify:
+        divided, lr = _rectified(hyper, lr, step, degenerated_to_sgd)
+        direction = torch.where(divided, direction, mean)
+        length = norm(decayed + descent(direction, lr))
+    else:
+        direction = direction if decoupled else with_weight_decay(direction, param, hyper.weight_decay)
+        length = norm(direction)
     padded = torch.where(length > 0, length + like(hyper.eps, length), length)
-    ratio = trust_ratio(norm(param).clamp(max=LARGEST_NORM), padded, torch.ones_like(step))
-    return descent(ratio * direction, hyper.lr), state._replace(mean=mean, square=square)
+    ratio = trust_ratio(norm(decayed).clamp(max=LARGEST_NORM), padded, torch.ones_like(step))
+    change = descent(direction if adam_step else ratio * direction, lr)
+    return decay + change if decoupled else change, state._replace(mean=mean, square=square)
+
+
+def _rectified(hyper: Hyper, lr: Tensor, step: Tensor, early: bool) -> tuple[Tensor, Tensor]:
+    """Whether RAdam's step is divided yet, and its learning rate: 0 before that, or lr for steps ``early`` on."""
+    trust, _ = radam.rectification(hyper.beta2, step)
+    divided = radam.length_of_average(hyper.beta2, step)[1] >= hyper.n_sma_threshold
+    trusted = lr * trust * bias_correction(hyper.beta2, step).sqrt()
+    return divided, torch.where(divided, trusted, lr if early else torch.zeros_like(lr))
 
 
 optimizer = Optimizer(
     name="lamb",
-    rule=PerTensor(init, update),
+    rule=Rescaled(PerTensor(init, update), shortening),
     hyper=Hyper,
     hyperparameters={
-        **adam.optimizer.hyperparameters,
         "lr": Hyperparameter(0.001, "learning rate: the length of a step as a share of the tensor's own length"),
+        "beta1": adam.optimizer.hyperparameters["beta1"],
+        "beta2": adam.optimizer.hyperparameters["beta2"],
         "eps": Hyperparameter(1e-6, "keeps both divisions finite"),
+        "n_sma_threshold": Hyperparameter(
+            5.0, "with rectify, length of RAdam's average from which on steps are divided by the root", low=4.0
+        ),
+        "max_grad_norm": Hyperparameter(
+            1.0, "with pre_norm, the longest that all gradients together may be; 0 for any length", absent_at_zero=True
+        ),
         "weight_decay": Hyperparameter(0.0, "pull towards zero, added before the step is scaled", absent_at_zero=True),
     },
     space=adam.optimizer.space,
@@ -77,32 +145,61 @@ optimizer = Optimizer(
             "The paper's last version corrects both averages for having started at zero; its version 3, the reference "
             "implementation and this rule do not. The scaling cancels the correction, up to eps and weight decay.",
             "By default the reference implementation divides the scaled step by 1 - beta1^t, which makes the first one "
-            "ten times as long, and decays weights apart from the step; this rule does neither, as the paper.",
+            "ten times as long, and decays weights apart from the step. Here both are options that are off "
+            "(adam_debias=False, weight_decouple=True), as in the paper.",
+            "With rectify, as in the reference, weight decay acts only where weight_decouple is on, and the step is "
+            "scaled by the length of the weights before it over that after it, so that it hardly is.",
             "The paper leaves the function of the weights' length open; min(|w|, 10) is the reference's.",
         ),
     ),
     family=("adam", "every tensor moves in proportion to its own length"),
     torch_class="gradrace.optim.LAMB",
     class_name="LAMB",
-    arguments={"lr": "lr", "betas": ("beta1", "beta2"), "eps": "eps", "weight_decay": "weight_decay"},
-    oracle_class="pytorch_optimizer.Lamb",
-    oracle_arguments=lambda hyper, options: {
-        "lr": hyper["lr"],
-        "betas": (hyper["beta1"], hyper["beta2"]),
-        "eps": hyper["eps"],
-        "weight_decay": hyper["weight_decay"],
-        "weight_decouple": False,
-        "adam_debias": True,
-        "foreach": False,
+    arguments={
+        "lr": "lr",
+        "betas": ("beta1", "beta2"),
+        "eps": "eps",
+        "weight_decay": "weight_decay",
+        "weight_decouple": "decoupled",
+        "fixed_decay": "fixed_decay",
+        "rectify": "rectify",
+        "degenerated_to_sgd": "degenerated_to_sgd",
+        "n_sma_threshold": "n_sma_threshold",
+        "grad_averaging": "grad_averaging",
+        "max_grad_norm": "max_grad_norm",
+        "adam": "adam_step",
+        "pre_norm": "pre_norm",
+        "adam_debias": "adam_debias",
     },
+    options={
+        "decoupled": False,
+        "fixed_decay": False,
+        "rectify": False,
+        "degenerated_to_sgd": False,
+        "grad_averaging": True,
+        "adam_debias": True,
+        "adam_step": False,
+        "pre_norm": False,
+    },
+    oracle_class="oracles.Lamb",  # tests/oracles.py: pytorch_optimizer.Lamb, all gradients' length in full precision
     elementwise=False,
     cases=(
         Case(),
         Case({"lr": 0.1, "beta1": 0.5, "beta2": 0.9, "weight_decay": 0.1}),
         Case({"lr": 0.3, "eps": 1e-3, "weight_decay": 0.01}),
+        Case({"lr": 0.1, "weight_decay": 0.1}, {"decoupled": True, "adam_debias": False}),
+        Case({"lr": 0.03, "weight_decay": 0.01}, {"decoupled": True, "fixed_decay": True, "adam_step": True}),
+        Case({"lr": 0.1, "weight_decay": 0.01}, {"grad_averaging": False, "pre_norm": True}),
+        Case({"lr": 0.1, "max_grad_norm": 0.1}, {"pre_norm": True}),
+        Case({"lr": 0.1, "beta2": 0.99}, {"rectify": True}),
+        Case(
+            {"lr": 0.1, "n_sma_threshold": 8.0, "weight_decay": 0.1},
+            {"rectify": True, "degenerated_to_sgd": True, "decoupled": True, "adam_debias": False},
+        ),
     ),
     bad_inputs=(
         BadInput({"beta1": 1.0}, "beta1 must be a number at least 0 and below 1, but is 1.0"),
+        BadInput({"n_sma_threshold": 3.0}, "n_sma_threshold must be a number at least 4, but is 3.0"),
         BadInput({"weight_decay": -0.1}, "weight_decay must be a number at least 0, but is -0.1"),
     ),
 )

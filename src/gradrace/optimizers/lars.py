@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from gradrace.optimizers import momentum
@@ -17,6 +18,7 @@ class Hyper(NamedTuple):
 
     lr: Tensor
     momentum: Tensor
+    dampening: Tensor | None
     trust: Tensor
     weight_decay: Tensor | None
 
@@ -31,8 +33,8 @@ def update(
     if grad.ndim > 1:
         ratio = trust_ratio(norm(param), with_weight_decay(norm(grad), norm(param), hyper.weight_decay), hyper.trust)
         grad = ratio * with_weight_decay(grad, param, hyper.weight_decay)
-    plain = momentum.Hyper(hyper.lr, hyper.momentum, weight_decay=None)
-    return momentum.update(grad, state, param, plain, step, nesterov)
+    share = None if hyper.dampening is None else torch.where(hyper.momentum == 0, 1, 1 - hyper.dampening)
+    return momentum.rolled(grad, state, hyper.lr, hyper.momentum, share, nesterov)
 
 
 optimizer = Optimizer(
@@ -42,6 +44,7 @@ optimizer = Optimizer(
     hyperparameters={
         "lr": Hyperparameter(1.0, "learning rate; multiplied by the trust coefficient for matrices"),
         "momentum": momentum.optimizer.hyperparameters["momentum"],
+        "dampening": momentum.DAMPENING,
         "trust": Hyperparameter(0.001, "length of a step as a share of the matrix's own length, at learning rate 1"),
         "weight_decay": Hyperparameter(0.0, "L2 penalty added to the gradient of matrices", absent_at_zero=True),
     },
@@ -72,6 +75,8 @@ optimizer = Optimizer(
             "multiplies the velocity, so that its schedule acts at once. They agree while it is constant.",
             "The paper scales every layer; here, as in the reference implementation, vectors and scalars take plain "
             "Momentum without weight decay.",
+            "Dampening, which the paper does not have, acts on the first gradient too, as in the reference "
+            "implementation and other than in PyTorch's Momentum.",
         ),
     ),
     family=("momentum", "every matrix moves in proportion to its own length"),
@@ -83,12 +88,14 @@ optimizer = Optimizer(
         "trust_coefficient": "trust",
         "weight_decay": "weight_decay",
         "nesterov": "nesterov",
+        "dampening": "dampening",
     },
     options={"nesterov": False},
     oracle_class="pytorch_optimizer.LARS",
     oracle_arguments=lambda hyper, options: {
         "lr": hyper["lr"],
         "momentum": hyper["momentum"],
+        "dampening": hyper["dampening"],
         "trust_coefficient": hyper["trust"],
         "weight_decay": hyper["weight_decay"],
         "nesterov": options["nesterov"],
@@ -100,6 +107,9 @@ optimizer = Optimizer(
         Case({"lr": 30.0, "weight_decay": 0.1}),
         Case({"lr": 3.0, "momentum": 0.5, "trust": 0.02, "weight_decay": 0.01}, {"nesterov": True}),
         Case({"lr": 1.0, "momentum": 0.0, "trust": 0.1}),
+        Case({"lr": 3.0, "dampening": 0.9, "weight_decay": 0.01}),
+        Case({"lr": 1.0, "momentum": 0.5, "dampening": 0.5, "trust": 0.02}, {"nesterov": True}),
+        Case({"lr": 0.3, "momentum": 0.0, "dampening": 0.5}),
     ),
     bad_inputs=(
         BadInput({"trust": -0.1}, "trust must be a number at least 0, but is -0.1"),

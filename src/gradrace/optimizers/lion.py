@@ -7,8 +7,8 @@ from typing import NamedTuple
 from torch import Tensor
 
 from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor
-from gradrace.optimizers._parts import moving_average
-from gradrace.optimizers.signum import WEIGHT_DECAY, State, init, sign_step
+from gradrace.optimizers._parts import decay_pace, descent, moving_average, with_decoupled_decay, with_weight_decay
+from gradrace.optimizers.signum import WEIGHT_DECAY, State, init
 from gradrace.space import LogUniform
 
 
@@ -21,10 +21,17 @@ class Hyper(NamedTuple):
     weight_decay: Tensor | None
 
 
-def update(grad: Tensor, state: State, param: Tensor, hyper: Hyper, step: Tensor) -> tuple[Tensor, State]:
-    """``-lr * (sign(beta1 * m + (1 - beta1) * g) + weight_decay * w)``; then m takes g in with beta2."""
-    direction = moving_average(state.mean, grad, hyper.beta1)
-    change = sign_step(direction, param, hyper.lr, hyper.weight_decay)
+def update(
+    grad: Tensor, state: State, param: Tensor, hyper: Hyper, step: Tensor, decoupled: bool, fixed_decay: bool
+) -> tuple[Tensor, State]:
+    """``-lr * (sign(beta1 * m + (1 - beta1) * g) + weight_decay * w)``; then m takes g in with beta2.
+
+    Without ``decoupled``, weight decay is part of the gradient; with ``fixed_decay``, lr does not multiply it.
+    """
+    grad = grad if decoupled else with_weight_decay(grad, param, hyper.weight_decay)
+    change = descent(moving_average(state.mean, grad, hyper.beta1).sign(), hyper.lr)
+    if decoupled:
+        change = with_decoupled_decay(change, param, decay_pace(hyper.lr, fixed_decay), hyper.weight_decay)
     return change, State(moving_average(state.mean, grad, hyper.beta2))
 
 
@@ -62,12 +69,21 @@ optimizer = Optimizer(
     ),
     family=("signum", "the newest gradient counts more in the step than in the memory"),
     torch_class="gradrace.optim.Lion",
-    arguments={"lr": "lr", "betas": ("beta1", "beta2"), "weight_decay": "weight_decay"},
+    arguments={
+        "lr": "lr",
+        "betas": ("beta1", "beta2"),
+        "weight_decay": "weight_decay",
+        "weight_decouple": "decoupled",
+        "fixed_decay": "fixed_decay",
+    },
+    options={"decoupled": True, "fixed_decay": False},
     oracle_class="pytorch_optimizer.Lion",
     cases=(
         Case(),
         Case({"lr": 0.1, "beta1": 0.5, "beta2": 0.9}),
         Case({"lr": 0.03, "beta1": 0.95, "beta2": 0.98, "weight_decay": 3.0}),
+        Case({"lr": 0.03, "weight_decay": 0.3}, {"decoupled": False}),
+        Case({"lr": 0.01, "weight_decay": 0.01}, {"fixed_decay": True}),
     ),
     bad_inputs=(BadInput({"beta2": 1.0}, "beta2 must be a number at least 0 and below 1, but is 1.0"),),
 )

@@ -24,6 +24,7 @@ class Hyper(NamedTuple):
 
     lr: Tensor
     momentum: Tensor
+    dampening: Tensor | None
     weight_decay: Tensor | None
 
 
@@ -35,12 +36,28 @@ def init(param: Tensor, nesterov: bool) -> State:
 def update(
     grad: Tensor, state: State, param: Tensor, hyper: Hyper, step: Tensor, nesterov: bool
 ) -> tuple[Tensor, State]:
-    """``v <- momentum * v + g``, then ``-lr * v``; with ``nesterov``, ``-lr * (g + momentum * v)``."""
+    """``v <- momentum * v + (1 - dampening) * g``, then ``-lr * v``; with ``nesterov``, ``-lr * (g + momentum * v)``.
+
+    The first gradient is taken whole, and so is every one where momentum is 0.
+    """
     grad = with_weight_decay(grad, param, hyper.weight_decay)
-    velocity = like(hyper.momentum, grad) * state.velocity + grad
+    share = None
+    if hyper.dampening is not None:
+        share = torch.where((step == 1) | (hyper.momentum == 0), 1, 1 - hyper.dampening)
+    return rolled(grad, state, hyper.lr, hyper.momentum, share, nesterov)
+
+
+def rolled(
+    grad: Tensor, state: State, lr: Tensor, momentum: Tensor, share: Tensor | None, nesterov: bool
+) -> tuple[Tensor, State]:
+    """A step along a velocity that takes in this ``share`` of the gradient; None for all of it."""
+    velocity = like(momentum, grad) * state.velocity + (grad if share is None else like(share, grad) * grad)
     # Nesterov's form looks one step ahead: it goes where the velocity will have carried it.
-    direction = grad + like(hyper.momentum, grad) * velocity if nesterov else velocity
-    return descent(direction, hyper.lr), State(velocity)
+    direction = grad + like(momentum, grad) * velocity if nesterov else velocity
+    return descent(direction, lr), State(velocity)
+
+
+DAMPENING = Hyperparameter(0.0, "share of a gradient that is kept out of the velocity", absent_at_zero=True)
 
 
 optimizer = Optimizer(
@@ -50,6 +67,7 @@ optimizer = Optimizer(
     hyperparameters={
         "lr": LR,
         "momentum": Hyperparameter(0.9, "share of the velocity that is kept", high=1.0),
+        "dampening": DAMPENING,
         "weight_decay": WEIGHT_DECAY,
     },
     space={
@@ -69,18 +87,34 @@ optimizer = Optimizer(
             "nesterov": "Momentum that looks one step ahead",
             "adam": "Momentum's average divided by RMSprop's",
         },
+        differences=(
+            "With dampening, PyTorch and this rule still take the first gradient whole; PyTorch also the first one "
+            "after momentum was 0, where this rule goes by the count of steps.",
+            "Looking ahead with dampening is refused, as PyTorch does.",
+        ),
     ),
     family=("sgd", "along a velocity that remembers past gradients"),
     torch_class="torch.optim.SGD",
     torch_state={"velocity": "momentum_buffer"},
-    arguments={"lr": "lr", "momentum": "momentum", "weight_decay": "weight_decay", "nesterov": "nesterov"},
+    arguments={
+        "lr": "lr",
+        "momentum": "momentum",
+        "dampening": "dampening",
+        "weight_decay": "weight_decay",
+        "nesterov": "nesterov",
+    },
     options={"nesterov": False},
+    needs={"nesterov": "momentum"},
+    excludes={"nesterov": "dampening"},
     special_cases=("sgd",),
     cases=(
         Case(),
         Case({"lr": 0.3, "momentum": 0.99, "weight_decay": 0.01}),
         Case({"lr": 0.1, "momentum": 0.5}, {"nesterov": True}),
         Case({"lr": 1.0, "momentum": 0.9, "weight_decay": 0.1}, {"nesterov": True}),
+        Case({"lr": 0.3, "momentum": 0.0}, {"nesterov": True}),
+        Case({"lr": 0.3, "momentum": 0.95, "dampening": 0.9, "weight_decay": 0.01}),
+        Case({"lr": 0.3, "momentum": 0.0, "dampening": 0.5}),
     ),
     bad_inputs=(
         BadInput({"momentum": 1.0}, "momentum must be a number at least 0 and below 1, but is 1.0"),

@@ -10,13 +10,10 @@ from torch import Tensor
 
 from gradrace.optimizers import adam
 from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor
-from gradrace.optimizers._parts import descent, moving_average, norm, with_decoupled_decay
+from gradrace.optimizers._parts import descent, like, moving_average, norm, with_decoupled_decay
 from gradrace.space import LogUniform
 
-QUINTIC = (3.4445, -4.7750, 2.0315)
-"""``p(x) = a x + b x^3 + c x^5``: five times applied, it takes nearly all of (0, 1] to somewhere around 1."""
 ROUNDS = 5
-SMALLEST_NORM = 1e-7
 
 
 class State(NamedTuple):
@@ -34,6 +31,10 @@ class Hyper(NamedTuple):
     beta1: Tensor
     beta2: Tensor
     eps: Tensor
+    ns_a: Tensor
+    ns_b: Tensor
+    ns_c: Tensor
+    ns_eps: Tensor
     weight_decay: Tensor | None
 
 
@@ -43,18 +44,19 @@ def init(param: Tensor, nesterov: bool, match_rms: bool) -> State:
     return State(mean=torch.zeros_like(param), square=square)
 
 
-def orthogonal(matrix: Tensor) -> Tensor:
+def orthogonal(matrix: Tensor, hyper: Hyper) -> Tensor:
     """A matrix [n, m] with the same singular vectors and all singular values roughly 1, by Newton-Schulz iteration.
 
-    Singular values below about a thousandth of the matrix's length stay small; a matrix of zeros stays zero.
+    Applied five times, ``p(x) = a x + b x^3 + c x^5`` takes nearly all of (0, 1] to somewhere around 1. Singular values
+    below about a thousandth of the matrix's length stay small; a matrix of zeros stays zero.
     """
-    a, b, c = QUINTIC
+    a, b, c = (like(coefficient, matrix) for coefficient in (hyper.ns_a, hyper.ns_b, hyper.ns_c))
     tall = matrix.shape[0] > matrix.shape[1]
     wide = matrix.T if tall else matrix  # the products below are then of the smaller side
-    wide = wide / norm(wide).clamp(min=SMALLEST_NORM)
+    wide = wide / torch.maximum(norm(wide), like(hyper.ns_eps, matrix))
     for _ in range(ROUNDS):
         gram = wide @ wide.T
-        wide = torch.addmm(wide, torch.addmm(gram, gram, gram, beta=b, alpha=c), wide, beta=a)
+        wide = a * wide + (b * gram + c * (gram @ gram)) @ wide
     return wide.T if tall else wide
 
 
@@ -77,7 +79,7 @@ def update(
     direction = moving_average(mean, grad, hyper.momentum) if nesterov else mean
     height, width = param.shape
     scale = 0.2 * math.sqrt(max(height, width)) if match_rms else math.sqrt(max(1.0, height / max(1, width)))
-    change = descent(orthogonal(direction), hyper.lr * scale)
+    change = descent(orthogonal(direction, hyper), hyper.lr * scale)
     return with_decoupled_decay(change, param, hyper.lr, hyper.weight_decay), State(mean, state.square)
 
 
@@ -91,6 +93,12 @@ optimizer = Optimizer(
         "beta1": adam.optimizer.hyperparameters["beta1"],
         "beta2": adam.optimizer.hyperparameters["beta2"],
         "eps": adam.optimizer.hyperparameters["eps"],
+        "ns_a": Hyperparameter(3.4445, "a in the iteration's a x + b x^3 + c x^5", low=-100.0, high=100.0),
+        "ns_b": Hyperparameter(-4.775, "b in it", low=-100.0, high=100.0),
+        "ns_c": Hyperparameter(2.0315, "c in it", low=-100.0, high=100.0),
+        "ns_eps": Hyperparameter(
+            1e-7, "length that a matrix is taken to have at least when it is divided by its length", low_allowed=False
+        ),
         "weight_decay": Hyperparameter(0.1, "share of a weight lost in a step, times lr", absent_at_zero=True),
     },
     space={
@@ -124,6 +132,8 @@ optimizer = Optimizer(
             "convolutions into matrices; here exactly what has two dimensions is a matrix.",
             "The authors and PyTorch iterate in bfloat16, in which about two digits of a step are right; this rule "
             "iterates in the precision of the parameters.",
+            "PyTorch can iterate another number of times than five. A rule cannot: trials that train together "
+            "differ in numbers, not in operations, and an option is on or off.",
             "PyTorch's default scale is sqrt(max(1, n / m)), for learning rates apart from AdamW's; the default here, "
             "match_rms, is the second paper's, with which one learning rate and one weight decay serve both.",
         ),
@@ -139,6 +149,8 @@ optimizer = Optimizer(
         "weight_decay": "weight_decay",
         "nesterov": "nesterov",
         "match_rms": "match_rms",
+        "ns_coefficients": ("ns_a", "ns_b", "ns_c"),
+        "ns_eps": "ns_eps",
     },
     options={"nesterov": True, "match_rms": True},
     oracle_class="oracles.Muon",  # tests/oracles.py: torch.optim's Muon in full precision, AdamW beside it
@@ -147,6 +159,7 @@ optimizer = Optimizer(
         Case(),
         Case({"lr": 0.1, "weight_decay": 0.5}, {"match_rms": False}),
         Case({"lr": 0.3, "momentum": 0.5, "beta1": 0.5, "weight_decay": 0.0}, {"nesterov": False}),
+        Case({"lr": 0.1, "ns_a": 2.0, "ns_b": -1.5, "ns_c": 0.5, "ns_eps": 0.5}),
     ),
     bad_inputs=(
         BadInput({"momentum": 1.0}, "momentum must be a number at least 0 and below 1, but is 1.0"),

@@ -1,21 +1,49 @@
-"""Nesterov: Momentum with its one structural option switched on."""
+"""Nesterov: Momentum with its one structural option switched on, and without dampening."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
-from gradrace.optimizers._base import BadInput, Card, Case
+from torch import Tensor
+
+from gradrace.optimizers._base import BadInput, Card, Case, PerTensor
+from gradrace.optimizers._parts import with_weight_decay
+from gradrace.optimizers.momentum import State, init, rolled
 from gradrace.optimizers.momentum import optimizer as momentum
+
+
+class Hyper(NamedTuple):
+    """Float64, shape () each; None where absent."""
+
+    lr: Tensor
+    momentum: Tensor
+    weight_decay: Tensor | None
+
+
+def update(
+    grad: Tensor, state: State, param: Tensor, hyper: Hyper, step: Tensor, nesterov: bool
+) -> tuple[Tensor, State]:
+    """``v <- momentum * v + g``, then ``-lr * (g + momentum * v)``."""
+    grad = with_weight_decay(grad, param, hyper.weight_decay)
+    return rolled(grad, state, hyper.lr, hyper.momentum, None, nesterov)
+
 
 optimizer = replace(
     momentum,
     name="nesterov",
     # With momentum 0 there is nothing to look ahead along, and torch refuses it.
     hyperparameters={
-        **momentum.hyperparameters,
+        "lr": momentum.hyperparameters["lr"],
         "momentum": replace(momentum.hyperparameters["momentum"], low_allowed=False),
+        "weight_decay": momentum.hyperparameters["weight_decay"],
     },
+    rule=PerTensor(init, update),
+    hyper=Hyper,
+    arguments={name: part for name, part in momentum.arguments.items() if part != "dampening"},
     options={"nesterov": True},
+    needs={},
+    excludes={},
     card=Card(
         title="Nesterov (accelerated gradient)",
         idea="Momentum that looks one step ahead: the newest gradient is counted as if the velocity had already moved "

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from gradrace.optimizers import adam
 from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, Tree
-from gradrace.optimizers._parts import bias_correction, descent, like, with_decoupled_decay
+from gradrace.optimizers._parts import bias_correction, decay_pace, descent, like, with_decoupled_decay
 from gradrace.space import LogUniform
 
 
@@ -24,10 +25,14 @@ class Memory(NamedTuple):
 
 
 class State(NamedTuple):
-    """``memory`` of every parameter; of the whole trial ``growth``, which is d / d0, and ``numerator``: float64, ()."""
+    """``memory`` of every parameter, and three numbers of the whole trial: float64, ().
+
+    ``growth`` is d / d0, and ``largest`` the largest estimate so far in that unit.
+    """
 
     memory: dict[str, Memory]
     growth: Tensor
+    largest: Tensor
     numerator: Tensor
 
 
@@ -37,9 +42,11 @@ class Hyper(NamedTuple):
     lr: Tensor
     beta1: Tensor
     beta2: Tensor
+    beta3: Tensor | None
     eps: Tensor
     d0: Tensor
     d_coef: Tensor
+    growth_rate: Tensor | None
     weight_decay: Tensor | None
 
 
@@ -54,21 +61,24 @@ class Prodigy:
             return Memory(zero, zero, zero, param.clone())
 
         one = torch.ones((), dtype=torch.float64, device=next(iter(params.values())).device)
-        return State({name: memory(param) for name, param in params.items()}, growth=one, numerator=0 * one)
+        return State(
+            {name: memory(param) for name, param in params.items()}, growth=one, largest=one.clone(), numerator=0 * one
+        )
 
     def update(
         self, grads: Tree, state: State, params: Tree, hyper: Hyper, step: Tensor, options: Mapping[str, bool]
     ) -> tuple[Tree, State]:
         """``-lr * d * m / (sqrt(s) + d' * eps)``, with d' the estimate after this step's gradient and d before it.
 
-        Where no gradient was seen at all there is nothing to estimate from, and nothing moves.
+        Where no gradient was seen at all there is nothing to estimate from, and nothing moves. With ``atan2`` the step
+        is ``-lr * d * atan2(m, sqrt(s))``, which needs no eps.
         """
         d = hyper.d0 * state.growth
         lr = d * hyper.lr
         if options["bias_correction"]:
             lr = lr * bias_correction(hyper.beta2, step).sqrt() / bias_correction(hyper.beta1, step)
         slope_rate = state.growth * (d if options["safeguard_warmup"] else lr)
-        beta3 = hyper.beta2.sqrt()
+        beta3 = hyper.beta2.sqrt() if hyper.beta3 is None else hyper.beta3
 
         def remember(grad: Tensor, old: Memory) -> Memory:
             return Memory(
@@ -85,16 +95,27 @@ class Prodigy:
         denominator = torch.stack(lengths).double().sum()
         seen = denominator > 0
         found = hyper.d_coef * numerator / torch.where(seen, denominator, 1) / hyper.d0
-        growth = torch.where(seen, torch.maximum(state.growth, found), state.growth)
-        moved = {
-            name: self._move(own, params[name], torch.where(seen, lr, 0), hyper.d0 * growth * hyper.eps, hyper)
-            for name, own in memory.items()
-        }
-        return moved, State(memory, growth, numerator)
+        largest = torch.where(seen, torch.maximum(state.largest, found), state.largest)
+        growth = largest
+        if hyper.growth_rate is not None:
+            # The first estimate that is above d0 is taken as it is.
+            taken = torch.where(state.growth == 1, torch.maximum(state.growth, found), state.growth)
+            growth = torch.where(seen, torch.minimum(largest, taken * hyper.growth_rate), state.growth)
+        eps = None if options["atan2"] else hyper.d0 * growth * hyper.eps
+        lr, pace = (torch.where(seen, rate, 0) for rate in (lr, decay_pace(lr, options["fixed_decay"])))
 
-    def _move(self, own: Memory, param: Tensor, lr: Tensor, eps: Tensor, hyper: Hyper) -> Tensor:
-        change = descent(own.mean / (own.square.sqrt() + like(eps, param)), lr)
-        return with_decoupled_decay(change, param, lr, hyper.weight_decay)
+        def move(own: Memory, param: Tensor) -> Tensor:
+            root = own.square.sqrt()
+            direction = torch.atan2(own.mean, root) if eps is None else own.mean / (root + like(eps, param))
+            return with_decoupled_decay(descent(direction, lr), param, pace, hyper.weight_decay)
+
+        moved = {name: move(own, params[name]) for name, own in memory.items()}
+        return moved, State(memory, growth, largest, numerator)
+
+
+def _oracle_arguments(hyper: Mapping[str, float], options: Mapping[str, bool]) -> dict[str, Any]:
+    arguments = optimizer.torch_arguments(hyper, options)
+    return {**arguments, "eps": None if arguments.pop("atan2") else hyper["eps"]}
 
 
 optimizer = Optimizer(
@@ -105,9 +126,22 @@ optimizer = Optimizer(
         "lr": Hyperparameter(1.0, "factor on the estimated learning rate; 1 is meant to do"),
         "beta1": adam.optimizer.hyperparameters["beta1"],
         "beta2": adam.optimizer.hyperparameters["beta2"],
+        "beta3": Hyperparameter(
+            0.0,
+            "share of the sums behind the estimate that is kept; 0 for the root of beta2",
+            high=1.0,
+            absent_at_zero=True,
+            absent_argument=None,
+        ),
         "eps": adam.optimizer.hyperparameters["eps"],
         "d0": Hyperparameter(1e-6, "first estimate of the distance to go; it only grows", low_allowed=False),
         "d_coef": Hyperparameter(1.0, "factor on every later estimate"),
+        "growth_rate": Hyperparameter(
+            0.0,
+            "largest factor by which the estimate grows in a step; 0 for any",
+            absent_at_zero=True,
+            absent_argument=math.inf,
+        ),
         "weight_decay": Hyperparameter(0.0, "share of a weight lost in a step, times its length", absent_at_zero=True),
     },
     space={
@@ -136,8 +170,10 @@ optimizer = Optimizer(
         differences=(
             "In the step, eps is multiplied by the new estimate d' where the paper has d, as in the authors' code; "
             "that code also stores r and q divided by d0, which cancels.",
-            "The reference implementation can limit the growth of d from step to step, use another decay for r and q, "
-            "add weight decay to the gradient or divide by atan2; this rule has the defaults for these.",
+            "Any growth is written growth_rate=0 in a configuration, where infinity is no number; the class takes "
+            "infinity, too. It takes atan2=True where the reference implementation takes eps=None.",
+            "The reference implementation can also add weight decay to the gradient, but does so after the gradient "
+            "was used: nothing is decayed. This rule does not offer it.",
         ),
     ),
     family=("adam", "estimates its learning rate on the way"),
@@ -151,15 +187,23 @@ optimizer = Optimizer(
         "weight_decay": "weight_decay",
         "bias_correction": "bias_correction",
         "safeguard_warmup": "safeguard_warmup",
+        "beta3": "beta3",
+        "growth_rate": "growth_rate",
+        "fixed_decay": "fixed_decay",
+        "atan2": "atan2",
     },
-    options={"bias_correction": False, "safeguard_warmup": False},
+    options={"bias_correction": False, "safeguard_warmup": False, "fixed_decay": False, "atan2": False},
     oracle_class="oracles.Prodigy",  # tests/oracles.py: pytorch_optimizer.Prodigy with sums in full precision
+    oracle_arguments=_oracle_arguments,
     elementwise=False,
     cases=(
         Case(),
         Case({"lr": 3.0, "beta1": 0.5, "beta2": 0.9, "d0": 1e-3, "weight_decay": 0.01}),
         Case({"lr": 0.5, "d0": 1e-4, "d_coef": 2.0, "eps": 1e-3}, {"bias_correction": True}),
         Case({"d0": 1e-3, "weight_decay": 0.1}, {"bias_correction": True, "safeguard_warmup": True}),
+        Case({"d0": 1e-3, "growth_rate": 1.1, "d_coef": 2.0, "weight_decay": 0.1}),
+        Case({"d0": 1e-3, "beta3": 0.9, "weight_decay": 0.001}, {"fixed_decay": True}),
+        Case({"d0": 1e-3, "growth_rate": 1.02, "weight_decay": 0.01}, {"atan2": True}),
     ),
     bad_inputs=(
         BadInput({"d0": 0.0}, "d0 must be a number above 0, but is 0.0"),

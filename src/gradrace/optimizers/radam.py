@@ -32,10 +32,15 @@ def rectification(beta2: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
 
     ``rho`` is the length of the plain average that would vary as much as the exponential one does after ``step`` steps.
     """
-    longest = 2 / (1 - beta2) - 1
-    rho = longest - 2 * step * beta2**step / bias_correction(beta2, step)
+    longest, rho = length_of_average(beta2, step)
     trust = (rho - 4) * (rho - 2) * longest / ((longest - 4) * (longest - 2) * rho)
     return trust.sqrt(), rho > 5  # the root of a negative number is not used
+
+
+def length_of_average(beta2: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
+    """Of the plain average that varies as much as the exponential one does: in the end, and after ``step`` steps."""
+    longest = 2 / (1 - beta2) - 1
+    return longest, longest - 2 * step * beta2**step / bias_correction(beta2, step)
 
 
 def update(

@@ -53,6 +53,7 @@ optimizer = Optimizer(
             "momentum": "SGD along an average of past gradients; SGD is Momentum with momentum 0",
             "adagrad": "SGD with a learning rate of its own for every parameter",
         },
+        differences=("PyTorch's class has momentum, dampening and nesterov as well: here those are Momentum's.",),
     ),
     torch_class="torch.optim.SGD",
     class_name="SGD",

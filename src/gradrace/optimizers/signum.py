@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor
-from gradrace.optimizers._parts import descent, moving_average, with_decoupled_decay
+from gradrace.optimizers._parts import descent, moving_average, with_decoupled_decay, with_weight_decay
 from gradrace.space import LogUniform
 
 
@@ -26,20 +26,24 @@ class Hyper(NamedTuple):
     weight_decay: Tensor | None
 
 
-def init(param: Tensor) -> State:
+def init(param: Tensor, **options: bool) -> State:
     """The average starts at zero. Its size does not matter, so nothing is corrected for it."""
     return State(mean=torch.zeros_like(param))
 
 
-def sign_step(direction: Tensor, param: Tensor, lr: Tensor, weight_decay: Tensor | None) -> Tensor:
-    """``-lr * (sign(direction) + weight_decay * w)``."""
-    return with_decoupled_decay(descent(direction.sign(), lr), param, lr, weight_decay)
+def update(
+    grad: Tensor, state: State, param: Tensor, hyper: Hyper, step: Tensor, decoupled: bool
+) -> tuple[Tensor, State]:
+    """``m <- momentum * m + (1 - momentum) * g``, then ``-lr * (sign(m) + weight_decay * w)``.
 
-
-def update(grad: Tensor, state: State, param: Tensor, hyper: Hyper, step: Tensor) -> tuple[Tensor, State]:
-    """``m <- momentum * m + (1 - momentum) * g``, then ``-lr * (sign(m) + weight_decay * w)``."""
+    Without ``decoupled``, weight decay is part of the gradient.
+    """
+    grad = grad if decoupled else with_weight_decay(grad, param, hyper.weight_decay)
     mean = moving_average(state.mean, grad, hyper.momentum)
-    return sign_step(mean, param, hyper.lr, hyper.weight_decay), State(mean)
+    change = descent(mean.sign(), hyper.lr)
+    if decoupled:
+        change = with_decoupled_decay(change, param, hyper.lr, hyper.weight_decay)
+    return change, State(mean)
 
 
 WEIGHT_DECAY = Hyperparameter(0.0, "share of a parameter that a step of lr 1 takes off", absent_at_zero=True)
@@ -74,16 +78,18 @@ optimizer = Optimizer(
             "lion": "Signum whose direction counts the newest gradient more; equal betas give Signum",
             "adam": "close to Signum where an average is about as large as the root of the average square",
         },
-        differences=("The paper has no weight decay in the rule. Here it is decoupled, as in AdamW.",),
+        differences=("The paper has no weight decay in the rule. Here it is decoupled by default, as in AdamW.",),
     ),
     family=("momentum", "the sign of the average alone"),
     torch_class="gradrace.optim.Signum",
-    arguments={"lr": "lr", "momentum": "momentum", "weight_decay": "weight_decay"},
+    arguments={"lr": "lr", "momentum": "momentum", "weight_decay": "weight_decay", "weight_decouple": "decoupled"},
+    options={"decoupled": True},
     oracle_class="pytorch_optimizer.SignSGD",
     cases=(
         Case(),
         Case({"lr": 0.1, "momentum": 0.0}),
         Case({"lr": 0.3, "momentum": 0.99, "weight_decay": 0.1}),
+        Case({"lr": 0.03, "weight_decay": 0.3}, {"decoupled": False}),
     ),
     bad_inputs=(BadInput({"momentum": 1.0}, "momentum must be a number at least 0 and below 1, but is 1.0"),),
 )

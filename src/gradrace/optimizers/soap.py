@@ -9,7 +9,8 @@ from torch import Tensor
 
 from gradrace.optimizers import adam
 from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor
-from gradrace.optimizers._parts import bias_correction, descent, like, moving_average, with_decoupled_decay
+from gradrace.optimizers._parts import bias_correction as bias_left
+from gradrace.optimizers._parts import descent, like, moving_average, root_mean_square, with_decoupled_decay
 from gradrace.space import LogUniform
 
 LARGEST_SIDE = 10000
@@ -38,11 +39,12 @@ class Hyper(NamedTuple):
     beta1: Tensor
     beta2: Tensor
     eps: Tensor
+    shampoo_beta: Tensor | None
     refresh: Tensor
     weight_decay: Tensor | None
 
 
-def init(param: Tensor, vectors: bool) -> State:
+def init(param: Tensor, vectors: bool, **options: bool) -> State:
     """Nothing seen yet."""
     turned = param.ndim > 1 or (param.ndim == 1 and vectors)
     sides = [side if side <= LARGEST_SIDE else 0 for side in param.shape] if turned else []
@@ -96,23 +98,34 @@ def decomposable(matrix: Tensor) -> Tensor:
 
 
 def update(
-    grad: Tensor, state: State, param: Tensor, hyper: Hyper, step: Tensor, vectors: bool
+    grad: Tensor,
+    state: State,
+    param: Tensor,
+    hyper: Hyper,
+    step: Tensor,
+    vectors: bool,
+    bias_correction: bool,
+    normalized: bool,
 ) -> tuple[Tensor, State]:
     """Adam's step for the rotated gradient, rotated back. Step 1 only looks; bases turn every ``refresh`` steps.
 
-    A branch on the step is no option here, so every step pays for ``eigh`` and ``qr`` and keeps what it needs of them.
+    With ``normalized`` the step of a tensor, before lr, has the root mean square 1. A branch on the step is no option
+    here, so every step pays for ``eigh`` and ``qr`` and keeps what it needs of them.
     """
     first, before = step == 1, torch.clamp(step - 1, min=1)
     turning = ~first & (torch.remainder(before, hyper.refresh) == 0)
     mean = torch.where(first, state.mean, moving_average(state.mean, grad, hyper.beta1))
     seen = rotated(grad, state.bases, 0)
     square = torch.where(first, state.square, moving_average(state.square, seen * seen, hyper.beta2))
-    lr = torch.where(first, 0, hyper.lr * bias_correction(hyper.beta2, before).sqrt())
-    lr = lr / bias_correction(hyper.beta1, before)
+    lr = torch.where(first, 0, hyper.lr)
+    if bias_correction:
+        lr = lr * bias_left(hyper.beta2, before).sqrt() / bias_left(hyper.beta1, before)
     direction = rotated(rotated(mean, state.bases, 0) / (square.sqrt() + like(hyper.eps, grad)), state.bases, 1)
+    if normalized:
+        direction = direction / (root_mean_square(direction) + like(hyper.eps, grad))
     change = descent(direction, lr)
     change = with_decoupled_decay(change, param + change, torch.where(first, 0, hyper.lr), hyper.weight_decay)
-    rate = like(1 - hyper.beta2, grad)
+    rate = like(1 - (hyper.beta2 if hyper.shampoo_beta is None else hyper.shampoo_beta), grad)
     factors, bases = list(state.factors), list(state.bases)
     for side, basis in enumerate(state.bases):
         if not len(basis):
@@ -135,6 +148,13 @@ optimizer = Optimizer(
         "beta1": Hyperparameter(0.95, "share of the average gradient that is kept", high=1.0),
         "beta2": Hyperparameter(0.95, "share of the averages of squares and outer products that is kept", high=1.0),
         "eps": adam.optimizer.hyperparameters["eps"],
+        "shampoo_beta": Hyperparameter(
+            0.0,
+            "share of the averages of outer products that is kept; 0 for beta2",
+            high=1.0,
+            absent_at_zero=True,
+            absent_argument=None,
+        ),
         "refresh": Hyperparameter(10.0, "steps from one turn of the bases to the next; whole", low=1.0),
         "weight_decay": Hyperparameter(0.01, "share of a weight lost in a step, times lr", absent_at_zero=True),
     },
@@ -168,9 +188,12 @@ optimizer = Optimizer(
             "Both factors get a slope on the diagonal, from 0.1 % of their trace down to 0, before their eigenvectors "
             "are taken. Without it, rounding decides the first bases of most matrices.",
             "Bias is corrected in the learning rate, so that eps is compared with the uncorrected root, as there.",
-            "The reference implementation can also merge small sides, keep a decay of its own for the outer products, "
-            "and normalize the step; this rule has its defaults for these, and computes in the parameters' precision "
-            "where that has float32.",
+            "The rule computes in the parameters' precision where that has float32.",
+            "The reference implementation can also merge small sides, but refuses every matrix of no more than "
+            "max_precondition_dim numbers then, so that nothing can be compared; this rule does not offer it, nor the "
+            "order of the sides that matters for it alone.",
+            "The longest side that is turned is 10000, the reference's default for max_precondition_dim. The form of "
+            "the state depends on it, which cannot differ between trials that train together.",
         ),
     ),
     family=("adam", "in the axes in which a matrix's gradients vary most"),
@@ -183,14 +206,19 @@ optimizer = Optimizer(
         "precondition_frequency": "refresh",
         "weight_decay": "weight_decay",
         "precondition_1d": "vectors",
+        "shampoo_beta": "shampoo_beta",
+        "correct_bias": "bias_correction",
+        "normalize_gradient": "normalized",
     },
-    options={"vectors": False},
+    options={"vectors": False, "bias_correction": True, "normalized": False},
     oracle_class="oracles.SOAP",  # tests/oracles.py: pytorch_optimizer.SOAP with the same slope, in full precision
     elementwise=False,
     cases=(
         Case(),
         Case({"lr": 0.1, "beta1": 0.5, "beta2": 0.9, "refresh": 3.0, "weight_decay": 0.1}),
         Case({"lr": 0.03, "eps": 1e-3, "refresh": 1.0, "weight_decay": 0.0}, {"vectors": True}),
+        Case({"shampoo_beta": 0.8}, {"normalized": True}),
+        Case({"beta2": 0.9}, {"bias_correction": False}),
     ),
     bad_inputs=(
         BadInput({"beta1": 1.0}, "beta1 must be a number at least 0 and below 1, but is 1.0"),
