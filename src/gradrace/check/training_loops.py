@@ -63,7 +63,7 @@ def learning(workload: Workload) -> list[str]:
         direction, sign = ("fall", 1) if workload.scored_by.direction == "min" else ("rise", -1)
         return [
             f"'{workload.scored_by.name}' should {direction}, but goes from {sign * before[best]:.4g} at the first "
-            f"report to {sign * after[best]:.4g} after {workload.steps} steps of Adam at the best of {len(RATES)} learning "
-            "rates. Is the direction right?"
+            f"report to {sign * after[best]:.4g} after {workload.steps} steps of Adam at the best of {len(RATES)} "
+            "learning rates. Is the direction right?"
         ]
     return []
