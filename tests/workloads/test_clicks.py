@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gradrace.workloads import METRICS, Batch, clicks
+from gradrace.workloads import Batch, clicks
 from gradrace.workloads.clicks import FOLDER, LIKED, WHEEL, Catalogue, Event, workload
 
 
@@ -64,12 +64,6 @@ def test_no_event_of_the_test_part_is_earlier_than_one_of_the_train_part(
     assert train[2].tolist() == [float(event.liked) for event in found[:place]]
 
 
-def streamed(found: list[Event], known: Catalogue) -> tuple[Tensor, ...]:
-    batch = clicks.stream(found, known)
-    assert isinstance(batch, tuple)
-    return batch
-
-
 def test_what_describes_an_event_does_not_move_when_it_and_its_future_are_changed(
     found: list[Event], known: Catalogue
 ) -> None:
@@ -79,20 +73,20 @@ def test_what_describes_an_event_does_not_move_when_it_and_its_future_are_change
         place += 1
     other = part[:place] + [event._replace(liked=not event.liked, item=event.item % 1682 + 1) for event in part[place:]]
     liked_alone = part[:place] + [event._replace(liked=not event.liked) for event in part[place:]]
-    ids, numbers, _ = streamed(part, known)
+    ids, numbers, _ = clicks.stream(part, known)
     for changed in (other, liked_alone, part[:place]):
-        ids_then, numbers_then, _ = streamed(changed, known)
+        ids_then, numbers_then, _ = clicks.stream(changed, known)
         assert torch.equal(ids_then[:place], ids[:place])
         assert torch.equal(numbers_then[:place], numbers[:place])
     now = [row for row in range(place, len(part)) if part[row].time == part[place].time]
-    _, numbers_then, _ = streamed(liked_alone, known)
+    _, numbers_then, _ = clicks.stream(liked_alone, known)
     assert torch.equal(numbers_then[now], numbers[now])  # nor is an event told by its own like, or its second's
     assert not torch.equal(numbers_then[now[-1] + 1 :], numbers[now[-1] + 1 :])  # but what came is told later
 
 
 def test_shares_of_likes_are_those_of_earlier_seconds() -> None:
     known = Catalogue({1: (2, 0, 0), 2: (3, 1, 1)}, {1: 3, 2: 4}, {1: (0,), 2: (0, 1)})
-    _, numbers, _ = streamed([Event(5, 1, 1, True), Event(5, 1, 2, False), Event(6, 1, 2, True)], known)
+    _, numbers, _ = clicks.stream([Event(5, 1, 1, True), Event(5, 1, 2, False), Event(6, 1, 2, True)], known)
     first, same_second, later = numbers.double()
     assert first[:6].tolist() == same_second[:6].tolist() == [0.0] * 6
     usual = (1 + 10 * 0.5) / (2 + 10)
@@ -137,8 +131,7 @@ def test_one_pass_learns_more_than_the_share_of_likes(splits: tuple[Batch, Batch
         optimizer.zero_grad()
         functional.binary_cross_entropy_with_logits(output, liked[rows]).backward()
         optimizer.step()
-    auc = METRICS["auc"].of
-    assert auc is not None
+    auc = workload.others["auc"]
     late = slice(10_000, 20_000)
     assert auc(torch.cat(logits)[late], liked[late]) > 0.7
     share = liked[late].mean()
@@ -149,7 +142,9 @@ def test_one_pass_learns_more_than_the_share_of_likes(splits: tuple[Batch, Batch
 def test_the_workload_is_online_and_one_pass_long(splits: tuple[Batch, Batch]) -> None:
     assert workload.online
     assert workload.order == "time"
-    assert workload.steps == len(splits[0][0]) // workload.batch_size
+    train, _ = splits
+    assert isinstance(train, tuple)
+    assert workload.steps == len(train[0]) // workload.batch_size
     assert workload.scored_by.direction == "min"
     assert list(workload.others) == ["auc"]
     assert "redistribut" in workload.licence

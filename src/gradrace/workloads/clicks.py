@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from gradrace.data import Wheel
 from gradrace.workloads._base import Batch, Workload
-from gradrace.workloads._metrics import METRICS, Metric
+from gradrace.workloads._metrics import Metric, area_under_curve
 
 WHEEL = Wheel(
     project="recbole",
@@ -165,7 +165,7 @@ class Past:
             self._liked[key] += event.liked
 
 
-def stream(found: Iterable[Event], known: Catalogue) -> Batch:
+def stream(found: Iterable[Event], known: Catalogue) -> tuple[Tensor, Tensor, Tensor]:
     """Events in the order of time as tensors: ids [n, 6] into the table of embeddings, numbers [n, 24], liked [n].
 
     An event is described by who and what it is about, and by the likes of events at an *earlier second*: not by its
@@ -231,11 +231,11 @@ workload = Workload(
     data=load,
     loss=functional.binary_cross_entropy_with_logits,
     metric=Metric("log_loss", of_loss=lambda loss: loss),
-    others={"auc": METRICS["auc"].of},
+    others={"auc": area_under_curve},
     online=True,
     order="time",
-    batch_size=20,
-    steps=3500,
+    batch_size=32,
+    steps=2187,
     target=0.59,
     title="likes of films, learnt as they come",
     stands_for="a recommender that takes in customers' clicks in real time",
