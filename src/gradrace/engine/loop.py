@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_map_only
 
 from gradrace._discovery import users_lines
 from gradrace.engine.batches import Feed
-from gradrace.engine.scores import Scores, score_of
+from gradrace.engine.scores import Scores, as_score, score_of
 from gradrace.engine.sources import Played, source
 from gradrace.engine.trial import (
     NO_SCORE,
@@ -169,7 +169,7 @@ class _Trial:
         self.params, self.steps = params, kind(setup, params, training)
         self.averages: dict[str, Tensor] = {}
         self.source = source(feed, setup.stream)
-        self.seen = Scores(self.workload)
+        self.seen, self.testing = Scores(self.workload), False
         self.step = 0
         self.diverged_at: int | None = None
         self.failure: str | None = None
@@ -193,14 +193,15 @@ class _Trial:
         judged: list[tuple[Any, Tensor]] = []
 
         def loss_of() -> Tensor:
-            judged.append(self.workload.judged(self.model, batch, others=self.workload.online))
+            judged.append(self.workload.judged(self.model, batch, self.testing))
             return judged[-1][1]
 
         loss, gradients = self.steps.advance(loss_of, step)
         self.average()
         self.step += gradients
         if self.workload.online:
-            self.seen.add(tree_map(torch.detach, judged[0]), batch)
+            prediction, scored = tree_map_only(Tensor, torch.detach, judged[0])
+            self.seen.add(prediction, scored, batch)
         return loss.item()
 
     @torch.no_grad()
@@ -209,7 +210,7 @@ class _Trial:
         if self.workload.online and split == "test":
             return self.streamed(split)
         if self.workload.online and self.step:
-            return self.seen.score()
+            return as_score(self.seen)
         self.model.eval()
         with self.averaged() if self.averages else self.steps.evaluated():
             if isinstance(self.source, Played):
@@ -222,13 +223,13 @@ class _Trial:
         kept = {id(part): part for part in (self.feed, self.workload, self.setup, self.training)}
         other = copy.deepcopy(self, kept)
         other.model.train()
-        other.seen = Scores(self.workload)
+        other.seen, other.testing = Scores(self.workload), True
         later = self.feed.batches(self.setup.stream, split)
         with torch.enable_grad():
             for position in range(1, later.per_epoch + 1):
                 torch.manual_seed(seed_of(*self.setup.stream, "masks", other.step + 1))
                 other.learn(later.batch(position), other.step + 1)
-        return other.seen.score(others=True)
+        return as_score(other.seen, others=True)
 
     @torch.no_grad()
     def average(self) -> None:

@@ -2,132 +2,131 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
+from torch.utils._pytree import tree_leaves, tree_map
 
 from gradrace.engine.batches import Feed
 from gradrace.engine.trial import Evaluation, Score
 from gradrace.workloads import Batch, Workload
 from gradrace.workloads._batch import count, target_of
 
+MOST_PIECES = 64
+"""Pieces of predictions that wait to be joined: many small tensors that stay scatter the memory of those that go."""
+
+
+def _once(function: Any, predictions: Any, target: Any) -> Tensor:
+    return torch.as_tensor(function(predictions, target))
+
 
 class Scores:
-    """Predictions and losses of one trial, batch after batch.
+    """Predictions and losses, gathered a batch at a time: of one trial, or of all trials of a block at once.
 
-    Where the predictions of two batches differ in shape (sentences of unequal length), a metric of theirs is the mean
-    over batches, weighted by examples, as the loss always is.
-    """
-
-    def __init__(self, workload: Workload) -> None:
-        self.workload = workload
-        self._predictions: list[Any] = []
-        self._targets: list[Any] = []
-        self._losses: list[Tensor] = []
-        self._counts: list[int] = []
-
-    def add(self, judged: tuple[Any, Tensor], batch: Batch) -> None:
-        """What ``Workload.judged`` gave for a batch."""
-        prediction, loss = judged
-        if prediction is not None:
-            self._predictions.append(prediction)
-            self._targets.append(target_of(batch))
-        self._losses.append(loss.to(torch.float64))
-        self._counts.append(count(batch))
-
-    def score(self, others: bool = False) -> Score:
-        """The score of all that was added; with ``others`` the further metrics too."""
-        loss = weighted(self._losses, self._counts)
-        known = self.workload.scored_by
-        metric = known.of_loss(loss) if known.of_loss else self._of(known.of)
-        further = {name: float(self._of(function)) for name, function in self.workload.others.items() if others}
-        return Score(float(metric), float(loss), further)
-
-    def _of(self, function: Any) -> Tensor:
-        if same_shapes(self._predictions) and same_shapes(self._targets):
-            return torch.as_tensor(function(joined(self._predictions), joined(self._targets)))
-        pairs = zip(self._predictions, self._targets, strict=True)
-        values = [torch.as_tensor(function(prediction, target)) for prediction, target in pairs]
-        return weighted(values, self._counts)
-
-
-class VectorizedScores:
-    """The same for all trials of a block at once: predictions [trials, n, ...], losses [trials].
+    Where predictions of two batches differ in shape (sentences of unequal length), a metric of theirs is the mean over
+    runs of batches of one shape, weighted by examples, as the loss always is.
 
     Args:
-        workload: the workload. score: ``score(function, predictions, target)`` of every trial.
+        workload: the workload.
+        axis: of the examples in predictions: 0, or 1 where axis 0 counts trials.
+        each: ``each(function, predictions, target)``, a metric's value: shape () or [trials].
     """
 
-    def __init__(self, workload: Workload, score: Callable[[Any, Any, Any], list[float]]) -> None:
-        self.workload, self._score_each = workload, score
-        self._predictions: list[Any] = []
-        self._targets: list[Any] = []
-        self._losses: list[Tensor] = []
-        self._counts: list[int] = []
+    def __init__(self, workload: Workload, axis: int = 0, each: Callable[[Any, Any, Any], Tensor] = _once) -> None:
+        self.workload, self._axis, self._each = workload, axis, each
+        self._runs: list[_Run] = []
+        self._loss: Tensor | None = None
+        self._count = 0
 
-    def add(self, predictions: tuple[Any, ...], losses: Tensor, batch: Batch) -> None:
-        """What ``Workload.judged`` gave for a batch, in every trial; no prediction where it gave none."""
-        if predictions:
-            self._predictions += predictions
-            self._targets.append(target_of(batch))
-        self._losses.append(losses.to(torch.float64))
-        self._counts.append(count(batch))
+    def add(self, predictions: Any, losses: Tensor, batch: Batch) -> None:
+        """What ``Workload.judged`` gave for a batch: predictions, or None, and losses of shape () or [trials]."""
+        examples = count(batch)
+        if predictions is not None:
+            target = target_of(batch)
+            if not (self._runs and self._runs[-1].takes(predictions, target)):
+                self._runs.append(_Run(self._axis))
+            self._runs[-1].add(predictions, target, examples)
+        total = losses.detach().to(torch.float64) * examples
+        self._loss = total if self._loss is None else self._loss + total
+        self._count += examples
 
     def keep(self, rows: Tensor) -> None:
         """Go on with these trials alone."""
-        self._predictions = [tree_map(lambda leaf: leaf[rows], part) for part in self._predictions]
-        self._losses = [losses[rows] for losses in self._losses]
+        self._loss = None if self._loss is None else self._loss[rows]
+        for run in self._runs:
+            run.keep(rows)
 
-    def evaluation(self, others: bool = False) -> Evaluation:
-        """The scores of all that was added; with ``others`` the further metrics too."""
-        losses, known = weighted(self._losses, self._counts), self.workload.scored_by
-        metric = known.of_loss(losses).tolist() if known.of_loss else self._of(known.of)
-        further = {name: self._of(function) for name, function in self.workload.others.items() if others}
-        trials = range(len(metric))
-        return Evaluation(
-            metric, losses.tolist(), [{name: values[n] for name, values in further.items()} for n in trials]
+    def values(self, others: bool = False) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Metric, loss and, with ``others``, further metrics of all that was added: each of shape () or [trials]."""
+        assert self._loss is not None
+        loss, known = self._loss / self._count, self.workload.scored_by
+        metric = known.of_loss(loss) if known.of_loss else self._of(known.of)
+        return metric, loss, {name: self._of(f) for name, f in self.workload.others.items() if others}
+
+    def _of(self, function: Any) -> Tensor:
+        shares = [run.examples / self._count for run in self._runs]
+        values = [self._each(function, *run.joined()) for run in self._runs]
+        return sum(
+            (share * value.to(torch.float64) for share, value in zip(shares, values, strict=True)), torch.zeros(())
         )
 
-    def _of(self, function: Any) -> list[float]:
-        if same_shapes(self._predictions, 1) and same_shapes(self._targets):
-            return self._score_each(function, joined(self._predictions, 1), joined(self._targets))
-        pairs = zip(self._predictions, self._targets, strict=True)
-        values = [
-            torch.tensor(self._score_each(function, output, target), dtype=torch.float64) for output, target in pairs
-        ]
-        return weighted(values, self._counts).tolist()
+
+class _Run:
+    """Batches in a row whose predictions and targets differ in the number of examples alone."""
+
+    def __init__(self, axis: int) -> None:
+        self._axis, self._pieces, self.examples = axis, list[tuple[Any, Any]](), 0
+
+    def takes(self, predictions: Any, target: Any) -> bool:
+        known, first = self._shape(predictions, self._axis), self._pieces[0]
+        return known == self._shape(first[0], self._axis) and self._shape(target, 0) == self._shape(first[1], 0)
+
+    @staticmethod
+    def _shape(part: Any, axis: int) -> list[torch.Size]:
+        return [leaf.shape[:axis] + leaf.shape[axis + 1 :] for leaf in tree_leaves(part)]
+
+    def add(self, predictions: Any, target: Any, examples: int) -> None:
+        self._pieces.append((predictions, target))
+        self.examples += examples
+        if len(self._pieces) == MOST_PIECES:
+            self._pieces = [self.joined()]
+
+    def keep(self, rows: Tensor) -> None:
+        self._pieces = [(tree_map(lambda leaf: leaf[rows], output), target) for output, target in self._pieces]
+
+    def joined(self) -> tuple[Any, Any]:
+        """All predictions and all targets."""
+        outputs, targets = zip(*self._pieces, strict=True)
+        return _joined(outputs, self._axis), _joined(targets, 0)
 
 
-def weighted(values: list[Tensor], counts: list[int]) -> Tensor:
-    """The mean of values (of equal shapes, one for each batch) by the batches' numbers of examples, float64."""
-    weights = torch.tensor(counts, dtype=torch.float64, device=values[0].device)
-    return torch.tensordot(weights / weights.sum(), torch.stack(values).to(torch.float64), dims=1)
-
-
-def same_shapes(parts: list[Any], axis: int = 0) -> bool:
-    """Whether tensors, or trees of them, differ along ``axis`` alone."""
-
-    def shape(part: Any) -> list[torch.Size]:
-        return [leaf.shape[:axis] + leaf.shape[axis + 1 :] for leaf in tree_flatten(part)[0]]
-
-    return all(shape(part) == shape(parts[0]) for part in parts[1:])
-
-
-def joined(parts: list[Any], axis: int = 0) -> Any:
+def _joined(parts: Sequence[Any], axis: int) -> Any:
     """Tensors, or trees of them, one after another along ``axis``."""
     if len(parts) == 1:
         return parts[0]
-    flat = [tree_flatten(part) for part in parts]
-    leaves = [torch.cat(leaf, dim=axis) for leaf in zip(*(leaves for leaves, _ in flat), strict=True)]
-    return tree_unflatten(leaves, flat[0][1])
+    return tree_map(lambda *leaves: torch.cat(leaves, dim=axis), *parts)
 
 
 def score_of(workload: Workload, model: nn.Module, feed: Feed, split: str) -> Score:
     """The score of a model on a split."""
     scores, others = Scores(workload), split == "test"
     for batch in feed.chunks(split):
-        scores.add(workload.judged(model, batch, others), batch)
-    return scores.score(others)
+        scores.add(*workload.judged(model, batch, others), batch)
+    return as_score(scores, others)
+
+
+def as_score(scores: Scores, others: bool = False) -> Score:
+    """What was gathered of one trial."""
+    metric, loss, further = scores.values(others)
+    return Score(float(metric), float(loss), {name: float(value) for name, value in further.items()})
+
+
+def as_evaluation(scores: Scores, others: bool = False) -> Evaluation:
+    """What was gathered of all trials of a block."""
+    metric, loss, further = scores.values(others)
+    columns = {name: values.tolist() for name, values in further.items()}
+    return Evaluation(
+        metric.tolist(), loss.tolist(), [{name: c[n] for name, c in columns.items()} for n in range(len(metric))]
+    )

@@ -14,99 +14,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vjp, vmap
-from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.data import Dataset
 
 from gradrace.engine.around import Around
 from gradrace.engine.batches import Batches, Feed
-from gradrace.engine.scores import VectorizedScores
+from gradrace.engine.programs import Layout, Programs, Within, fixed
+from gradrace.engine.scores import Scores, as_evaluation
 from gradrace.engine.trial import Evaluation, Training, TrialSetup, fresh_model, rule_of
 from gradrace.randomness import seed_of
 from gradrace.workloads import Batch, Workload
 from gradrace.workloads._batch import shapes, taken
-
-MOST_TRACES = 40
-"""Programs of one kind that are traced. Where batches come in ever new shapes, tracing would never pay back."""
-
-
-class Layout:
-    """Where each trainable parameter of a model lies in a trial's row."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self.shapes = {name: p.shape for name, p in model.named_parameters() if p.requires_grad}
-        self.sizes = [shape.numel() for shape in self.shapes.values()]
-
-    def tree(self, row: Tensor) -> dict[str, Tensor]:
-        """A row [P] as named parameters: views of the same memory."""
-        pieces = torch.split(row, self.sizes)
-        return {name: piece.view(shape) for (name, shape), piece in zip(self.shapes.items(), pieces, strict=True)}
-
-    def row(self, tree: dict[str, Tensor]) -> Tensor:
-        """Named parameters, gradients or updates as one row [P]."""
-        return torch.cat([tree[name].reshape(-1) for name in self.shapes])
-
-
-class Within(nn.Module):
-    """A model, to do whatever is done with it with other parameters: see ``VectorizedTrials._with``."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, act: Callable[..., Any], *arguments: Any) -> Any:
-        """``act(model, *arguments)``."""
-        return act(self.model, *arguments)
-
-
-class Programs:
-    """The traced programs of one workload in one process: a program serves every block of the shapes in its key."""
-
-    def __init__(self, workload: Workload) -> None:
-        self.workload = workload
-        self._traced: dict[Any, Callable[..., Any]] = {}
-        self._kinds: dict[str, int] = {}
-        self.untraceable: set[Any] = set()
-        self.own: list[str] | None = None
-
-    def run(self, key: Any, function: Callable[..., Any], *arguments: Any) -> Any:
-        """``function(*arguments)``, traced at the first call with this key.
-
-        Whatever ``function`` depends on besides its arguments' values must be in the key, shapes above all.
-        """
-        if key not in self._traced:
-            if self._kinds.get(key[0], 0) >= MOST_TRACES:
-                return function(*arguments)
-            # Tracing runs the function once. The masks that it draws there must not move the generator on.
-            with torch.random.fork_rng(devices=[arguments[0].device] if arguments[0].is_cuda else []):
-                self._traced[key] = make_fx(function)(*arguments)
-            self._kinds[key[0]] = self._kinds.get(key[0], 0) + 1
-        return self._traced[key](*arguments)
-
-    def owned(self, model: nn.Module, training: Training, batch: Batch) -> list[str]:
-        """Names of buffers and frozen parameters that every trial must have its own of.
-
-        Those that a training step changes, as the averages of a BatchNorm, and those that differ from seed to seed.
-        All others are the same for every trial of the workload.
-        """
-        if self.own is None:
-            others = [fresh_model(self.workload, (0, 0, seed), training) for seed in (-1, -2)]
-            one, other = (_fixed(model) for model in others)
-            differ = [name for name in one if not torch.equal(one[name], other[name])]
-            before = {name: tensor.clone() for name, tensor in one.items()}
-            with torch.no_grad(), torch.random.fork_rng(devices=[]):
-                others[0].train()
-                self.workload.loss_of(others[0], batch)
-            after = _fixed(others[0])
-            changed = [name for name in before if not torch.equal(before[name], after[name])]
-            self.own = [name for name in _fixed(model) if name in differ or name in changed]
-        return self.own
-
-
-def _fixed(model: nn.Module) -> dict[str, Tensor]:
-    """What a model has besides trainable parameters."""
-    frozen = {name: p.detach() for name, p in model.named_parameters() if not p.requires_grad}
-    return {**frozen, **dict(model.named_buffers())}
 
 
 class _Group:
@@ -198,7 +116,7 @@ class VectorizedTrials:
         self._own = self._owned(models, setups)
         self._diverged_at = torch.zeros(len(setups), dtype=torch.int64, device=training.device)
         self._step = 0
-        self._seen = VectorizedScores(workload, self._score)
+        self._seen, self._testing = self._scores(), False
         self._around = Around(setups, self._layout, training)
         self._groups = _grouped(setups, self._layout)
         for group in self._groups:
@@ -210,11 +128,11 @@ class VectorizedTrials:
 
     def _owned(self, models: dict[Any, nn.Module], setups: Sequence[TrialSetup]) -> dict[str, Tensor]:
         """Buffers and frozen parameters that each trial has its own of, [trials, ...]."""
-        if not _fixed(self._model):
+        if not fixed(self._model):
             return {}
         names = self._programs.owned(self._model, self.training, self._batches[setups[0].stream].batch(1))
-        fixed = {stream: _fixed(model) for stream, model in models.items()}
-        return {name: torch.stack([fixed[setup.stream][name] for setup in setups]) for name in names}
+        known = {stream: fixed(model) for stream, model in models.items()}
+        return {name: torch.stack([known[setup.stream][name] for setup in setups]) for name in names}
 
     def train(self, until: int) -> list[float]:
         """See ``Trials``."""
@@ -271,12 +189,12 @@ class VectorizedTrials:
 
     def _gradients(self, setups: list[TrialSetup], step: int, batch: Batch, axis: int | None) -> tuple[Tensor, Tensor]:
         """Loss [trials] and gradient [trials, P] of every trial."""
-        online = self.workload.online
+        online, testing = self.workload.online, self._testing
 
         def one(row: Tensor, own: dict[str, Tensor], batch: Batch) -> tuple[Tensor, Tensor, Any, Any]:
             def loss_of(tree: dict[str, Tensor], own: dict[str, Tensor]) -> tuple[Tensor, Any]:
                 own = {name: tensor.clone() for name, tensor in own.items()}
-                seen, loss = self._with(tree, own, self.workload.judged, batch, online)
+                seen, loss = self._with(tree, own, self.workload.judged, batch, testing)
                 return loss, (own, _without_none(seen) if online else ())
 
             grads, (loss, (own, seen)) = grad_and_value(loss_of, has_aux=True)(self._layout.tree(row), own)
@@ -284,10 +202,10 @@ class VectorizedTrials:
 
         torch.manual_seed(seed_of(*setups[0].stream, "masks", step))
         function = vmap(one, in_dims=(0, 0, axis), randomness="same")
-        key = ("gradients", self._flat.shape, self._flat.dtype, axis, shapes(batch))
+        key = ("gradients", self._flat.shape, self._flat.dtype, axis, testing, shapes(batch))
         losses, grads, self._own, seen = self._programs.run(key, function, self._flat, self._own, batch)
         if online:
-            self._seen.add(seen, losses, batch)
+            self._seen.add(seen[0] if seen else None, losses, batch)
         return losses, grads
 
     @torch.no_grad()
@@ -296,27 +214,28 @@ class VectorizedTrials:
         if self.workload.online and split == "test":
             return self._streamed(split)
         if self.workload.online and self._step:
-            return self._seen.evaluation()
+            return as_evaluation(self._seen)
         self._model.eval()
         flat = self._flat
         if any(group.optimizer.evaluated for group in self._groups):
             flat = torch.cat([group.evaluated(flat[group.rows], self.training.device) for group in self._groups])
         flat = self._around.averaged(flat)
-        scores = VectorizedScores(self.workload, self._score)
+        scores = self._scores()
         for batch in self._feed.chunks("train" if self.workload.online else split):
-            scores.add(*self._judged(flat, batch, split == "test"), batch)
-        return scores.evaluation(others=split == "test")
+            seen, losses = self._judged(flat, batch, split == "test")
+            scores.add(seen[0] if seen else None, losses, batch)
+        return as_evaluation(scores, others=split == "test")
 
     def _streamed(self, split: str) -> Evaluation:
         """Go on through a later part of the stream, each batch scored before it is learnt; then be as before."""
         other = copy.copy(self)
-        other._seen = VectorizedScores(self.workload, self._score)
+        other._seen, other._testing = self._scores(), True
         other._flat, other._around = self._flat.clone(), copy.copy(self._around)
         other._groups = [copy.copy(group) for group in self._groups]
         later = self._feed.batches(self._setups[0].stream, split)
         with torch.random.fork_rng(devices=[]):
             other._advance(later.per_epoch, lambda step: (later.batch(step - self._step), None))
-        return other._seen.evaluation(others=True)
+        return as_evaluation(other._seen, others=True)
 
     def _judged(self, flat: Tensor, batch: Batch, others: bool) -> tuple[Any, Tensor]:
         """What metrics see, [trials, n, ...], and loss [trials] of one batch, with parameters ``flat`` [trials, P]."""
@@ -333,18 +252,21 @@ class VectorizedTrials:
         key = ("judged", flat.shape, flat.dtype, others, shapes(batch))
         return self._programs.run(key, vmap(one, in_dims=(0, 0, None)), flat, self._own, batch)
 
-    def _score(self, function: Callable[..., Tensor], output: Any, target: Any) -> list[float]:
+    def _scores(self) -> Scores:
+        return Scores(self.workload, axis=1, each=self._score)
+
+    def _score(self, function: Callable[..., Tensor], output: Any, target: Any) -> Tensor:
         """A score of every trial; one by one where the function cannot be traced (it looks at values)."""
         leaves = tree_leaves((output, target))
         key = ("score", function, *((leaf.shape, leaf.dtype) for leaf in leaves))
         if key not in self._programs.untraceable:
             try:
-                scored = self._programs.run(key, vmap(function, in_dims=(0, None)), output, target)
-                return scored.tolist()
+                return self._programs.run(key, vmap(function, in_dims=(0, None)), output, target)
             except RuntimeError:
                 self._programs.untraceable.add(key)
         trials = leaves[0].shape[0]
-        return [float(function(tree_map(lambda leaf, n=n: leaf[n], output), target)) for n in range(trials)]
+        rows = (tree_map(lambda leaf, n=n: leaf[n], output) for n in range(trials))
+        return torch.tensor([float(function(row, target)) for row in rows], dtype=torch.float64)
 
     def diverged_at(self) -> list[int | None]:
         """See ``Trials``."""
