@@ -14,7 +14,7 @@ from functools import partial
 
 import torch
 
-from gradrace.engine.batches import Batches
+from gradrace.engine.batches import Feed
 from gradrace.engine.loop import Loop
 from gradrace.engine.trial import Training, Trials, TrialSetup, fresh_model
 from gradrace.engine.vectorized import Vectorized
@@ -43,11 +43,10 @@ def plain_loop(work: Workload, name: str, mode: dict[str, bool], steps: int) -> 
     )
     more = {"momentum": 0.9} if name == "momentum" else {}
     optimizer = made(model.parameters(), lr=0.01, **more, **mode)
-    data, batches = work.splits["train"], Batches(work, (0, 0, 0), training)
+    batches = Feed(work, training).batches((0, 0, 0))
     start = time.perf_counter()
     for step in range(1, steps + 1):
-        rows = batches.indices(step)
-        batch = tuple(tensor[rows] for tensor in data)
+        batch = batches.batch(step)
         optimizer.zero_grad()
         work.loss_of(model, batch).backward()
         optimizer.step()

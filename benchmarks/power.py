@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 from scipy.stats import nct, t
 
 POWER = 0.8
@@ -17,7 +17,8 @@ def needed(contenders: int, studies: int, alpha: float = 0.05) -> float:
     """The difference in standard deviations."""
     pairs, df = math.comb(contenders, 2), studies - 1
     threshold = t.ppf(1 - alpha / pairs / 2, df)
-    return float(brentq(lambda d: nct.sf(threshold, df, d * math.sqrt(studies)) - POWER, 0.01, 100))
+    found = root_scalar(lambda d: nct.sf(threshold, df, d * math.sqrt(studies)) - POWER, bracket=(0.01, 100))
+    return float(found.root)
 
 
 def main() -> None:

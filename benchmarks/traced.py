@@ -11,8 +11,10 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, grad_and_value, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.nn import functional
 
-from gradrace.workloads import workload
+from gradrace.workloads._batch import tensors_of
+from gradrace.workloads.digits import make_model, workload
 
 ROUNDS, CALLS = 5, 20
 
@@ -27,12 +29,11 @@ def seconds(call: Callable[[], object]) -> float:
 
 def main() -> None:
     torch.set_num_threads(1)
-    work = workload("digits")
-    model = work.model()
-    inputs, target = (tensor[: work.batch_size] for tensor in work.splits["train"])
+    model = make_model()
+    inputs, target = (tensor[: workload.batch_size] for tensor in tensors_of(workload.in_memory("train")))
 
     def loss_of(params: dict[str, Tensor], inputs: Tensor, target: Tensor) -> Tensor:
-        return work.loss(functional_call(model, params, (inputs,)), target)
+        return functional.cross_entropy(functional_call(model, params, (inputs,)), target)
 
     layered = vmap(grad_and_value(loss_of), in_dims=(0, None, None))
     print("| trials | vmap, trial-steps/s | traced, trial-steps/s | ratio | tracing, s |\n|---|---|---|---|---|")
