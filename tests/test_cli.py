@@ -48,7 +48,7 @@ BROKEN = "def deep():\n    raise KeyError('my mistake')\ndeep()\n"
     ("words", "sentence"),
     [
         (["--optimizers", "adm"], "There is no optimizer 'adm'. Did you mean 'adam'? Known: "),
-        (["digit"], "There is no workload 'digit'. Did you mean 'digits'? Known: digits, linear"),
+        (["digit"], "There is no workload 'digit'. Did you mean 'digits'? Known: "),
         (["--optimizers", "sgd,adam,sgd"], "The label 'sgd' stands for two contenders."),
         (["--optimizers", "=sgd"], "The contender '=sgd' has no label before '='."),
         (["--budget", "huge"], "The budget is 'huge', but must be one of: quick, standard, thorough."),

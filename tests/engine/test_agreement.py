@@ -62,7 +62,17 @@ def test_every_variant_of_every_optimizer() -> None:
         assert_agree(vectorized, loop, until)
 
 
-@pytest.mark.parametrize("task", workloads().values(), ids=lambda task: task.name)
+SMALL = [workload("digits"), workload("linear")]
+# What an interactive task learns from comes of what its model does: the loop engine alone trains it.
+OTHERS = [
+    pytest.param(task, marks=pytest.mark.slow)
+    for task in workloads().values()
+    if task not in SMALL and not task.experience
+]
+
+
+# The first steps of every workload are compared by every run of the tests, in tests/check.
+@pytest.mark.parametrize("task", [*SMALL, *OTHERS], ids=lambda task: task.name)
 def test_every_workload(task: Workload) -> None:
     # Elementwise rules see one vector, whatever the model: two stand for all, which test_every_variant_… has.
     chosen = [rule for rule in optimizers().values() if not rule.elementwise or rule.name in ("momentum", "adam")]
@@ -97,13 +107,13 @@ def test_half_of_the_trials_are_dropped(streams: list[Stream]) -> None:
 
 @pytest.mark.slow
 @both_kinds_of_block
-@pytest.mark.parametrize("task", workloads().values(), ids=lambda task: task.name)
-def test_every_variant_on_every_workload(task: Workload, streams: list[Stream]) -> None:
+@pytest.mark.parametrize("task", SMALL, ids=lambda task: task.name)
+def test_every_variant_on_small_workloads(task: Workload, streams: list[Stream]) -> None:
     agree_while_dropping(task, everyone(streams))
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
-@pytest.mark.parametrize("task", workloads().values(), ids=lambda task: task.name)
+@pytest.mark.parametrize("task", SMALL, ids=lambda task: task.name)
 def test_schedules(task: Workload, schedule: Schedule) -> None:
     setups = [setup("adam", {"lr": lr}, ONE_STREAM[0]) for lr in (0.001, 0.01)]
     loop, vectorized = (engine.start(setups, training(task, schedule)) for engine in ENGINES[task.name])
