@@ -248,7 +248,7 @@ def test_a_short_run_raises_the_return() -> None:
 
 @pytest.mark.parametrize(
     ("game", "module", "package"),
-    [(GAME, "gymnasium", "gymnasium"), (LANDER, "gymnasium", "gymnasium"), (LANDER, "Box2D", "Box2D")],
+    [(GAME, "gymnasium", "gymnasium"), (LANDER, "gymnasium", "gymnasium"), (LANDER, "Box2D", "gymnasium[box2d]")],
 )
 def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch, game: Game, module: str, package: str) -> None:
     monkeypatch.setitem(sys.modules, module, None)

@@ -68,7 +68,8 @@ def actor_critic_loss(critic: float, entropy: float) -> Callable[[Any, Any], Ten
     """``mean(-A log p(a|s)) + critic * mean((R - V(s))^2) - entropy * mean(H(p(.|s)))`` over a batch of ``Play``.
 
     Args:
-        critic: weight of the critic's squared error. entropy: weight of the entropy, in nats, that is rewarded.
+        critic: weight of the critic's squared error.
+        entropy: weight of the entropy, in nats, that is rewarded.
     """
 
     def loss(model: Any, batch: Any) -> Tensor:
@@ -83,7 +84,12 @@ def actor_critic_loss(critic: float, entropy: float) -> Callable[[Any, Any], Ten
 
 
 def advantages_of(
-    rewards: NDArray[Any], values: NDArray[Any], terminated: NDArray[Any], ended: NDArray[Any], decay: float, trace: float
+    rewards: NDArray[Any],
+    values: NDArray[Any],
+    terminated: NDArray[Any],
+    ended: NDArray[Any],
+    decay: float,
+    trace: float,
 ) -> NDArray[Any]:
     """Generalised advantage estimates, ``A_t = d_t + decay * trace * A_{t+1}`` up to the end of an episode.
 
@@ -91,9 +97,12 @@ def advantages_of(
     by its time limit, or by the end of the rollout, has that of the state it was left in.
 
     Args:
-        rewards: [moves, environments]. values: [moves + 1, environments], with that of the state after the last move.
-        terminated: [moves, environments], whether the task ended with the move. ended: the same, or time ran out.
-        decay: of later rewards. trace: 0 for the estimate of one move, 1 for all the rewards that follow.
+        rewards: [moves, environments].
+        values: [moves + 1, environments], with that of the state after the last move.
+        terminated: [moves, environments], whether the task ended with the move.
+        ended: the same, or time ran out.
+        decay: of later rewards.
+        trace: 0 for the estimate of one move, 1 for all the rewards that follow.
     """
     surprises = rewards + decay * np.where(terminated, 0.0, values[1:]) - values[:-1]
     advantages = np.zeros_like(surprises)
@@ -113,7 +122,7 @@ class Game:
         actions: to choose from.
         environments: played at once. horizon: moves in each of them for a training step.
         decay: of later rewards. trace: see ``advantages_of``. scale: rewards are multiplied by it to learn from.
-        episodes: in a score.
+        episodes: in a score. limit: moves after which time runs out, where it is not the environment's own.
     """
 
     workload: str
@@ -126,6 +135,7 @@ class Game:
     trace: float
     scale: float
     episodes: int
+    limit: int | None = None
 
     def make(self, count: int) -> Any:
         """That many environments, side by side.
@@ -137,13 +147,14 @@ class Game:
             import gymnasium
         except ImportError:
             raise self._needs("gymnasium") from None
+        limit: dict[str, Any] = {} if self.limit is None else {"max_episode_steps": self.limit}
         with warnings.catch_warnings():
             # Box2D's extension module is of an old make, which Python tells while it is imported.
             warnings.simplefilter("ignore", DeprecationWarning)
             try:
-                return gymnasium.make_vec(self.environment, count, self.mode)
+                return gymnasium.make_vec(self.environment, count, self.mode, **limit)
             except gymnasium.error.DependencyNotInstalled:
-                raise self._needs("Box2D") from None
+                raise self._needs("gymnasium[box2d]") from None
 
     def _needs(self, package: str) -> WorkloadError:
         name = self.workload  # the extra has it too

@@ -17,7 +17,7 @@ GAME = Game(
     mode="vector_entry_point",
     actions=2,
     environments=32,
-    horizon=16,
+    horizon=8,
     decay=0.99,
     trace=0.97,
     scale=0.01,  # a whole episode is worth about 1, for 1 / (1 - decay) is 100
@@ -31,7 +31,7 @@ def make_model() -> nn.Module:
 
 
 def make_experience(seed: int) -> Play:
-    """32 poles at once, 16 moves of each in a step."""
+    """32 poles at once, 8 moves of each in a step."""
     return Play(GAME, seed)
 
 
@@ -42,7 +42,7 @@ workload = Workload(
     loss_of_model=actor_critic_loss(critic=0.5, entropy=0.01),
     metric=Metric("mean return", direction="max", worst=0.0, of_loss=lambda loss: loss),  # Play.score gives it
     batch_size=GAME.environments * GAME.horizon,
-    steps=600,
+    steps=400,
     target=450.0,
     title="a pole balanced on a cart, learnt by playing",
     stands_for="game AI that reacts fast",
