@@ -136,10 +136,15 @@ def _dataset(name: str) -> Callable[..., Any]:
         ) from None
     except Exception as error:  # one that was built for another version of torch, say
         raise DataError(
-            f"The workload '{name}' needs torchvision, which cannot be imported: {error} Install the version of "
-            f"torchvision that goes with torch {torch.__version__}."
+            f"The workload '{name}' needs torchvision, which cannot be imported: {_reason(error)}. Install the "
+            f"version of torchvision that goes with torch {torch.__version__}."
         ) from error
     return getattr(datasets, name.removeprefix(PREFIX))
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what an error says, without the mark at its end."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".: ")
 
 
 def _downloaded(name: str, dataset: Callable[..., Any]) -> Any:
@@ -149,10 +154,10 @@ def _downloaded(name: str, dataset: Callable[..., Any]) -> Any:
         folder.mkdir(parents=True, exist_ok=True)
         return dataset(root=str(folder), download=True)
     except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(
-            f"The data of the workload '{name}' could not be downloaded into {folder} by torchvision: {reason} "
-            "Go online, or put the data set's files into that folder as torchvision keeps them, then start again."
+            f"The data of the workload '{name}' could not be downloaded into {folder} by torchvision: "
+            f"{_reason(error)}. Go online, or put the data set's files into that folder as torchvision keeps them, "
+            "then start again."
         ) from error
 
 
