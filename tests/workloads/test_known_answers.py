@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 from torch import Tensor
-from torch.func import functional_call, grad, hessian
+from torch.func import functional_call, grad, jacrev
 from torch.nn import functional
 
 from gradrace.engine.loop import Loop
@@ -22,8 +22,15 @@ from gradrace.workloads._points import log10_excess
 def value(task: Workload, point: Tensor) -> Tensor:
     """The loss of a workload whose parameters are one point, there."""
     assert task.model is not None
-    batch = task.in_memory("test")
-    return task.loss_of(lambda number: functional_call(task.model(), {"point": point}, (number,)), batch)  # pyright: ignore[reportOptionalCall]
+    model = task.model()
+    return task.loss_of(lambda number: functional_call(model, {"point": point}, (number,)), task.in_memory("test"))
+
+
+def hessian(task: Workload, point: Tensor) -> Tensor:
+    """Its second derivatives there. Reverse mode twice: torch's forward mode calls what is deprecated."""
+    curved = jacrev(jacrev(lambda at: value(task, at)))(point)
+    assert isinstance(curved, Tensor)
+    return curved
 
 
 def end(task: Workload, name: str, hyper: dict[str, float], steps: int, seed: int = 0) -> tuple[float, float]:
@@ -45,7 +52,7 @@ def test_the_minimum_is_where_it_is_said_to_be(task: Workload) -> None:
     assert task.minimum is not None
     assert value(task, found).item() == task.minimum() == 0
     assert float(grad(lambda point: value(task, point))(found).norm()) < 1e-12
-    assert float(torch.linalg.eigvalsh(hessian(lambda point: value(task, point))(found)).min()) > 0  # pyright: ignore[reportCallIssue, reportArgumentType]
+    assert float(torch.linalg.eigvalsh(hessian(task, found)).min()) > 0
 
 
 @pytest.mark.parametrize("task", [quadratic.workload, rosenbrock.workload])
@@ -59,7 +66,7 @@ def test_all_splits_measure_the_same_function_and_are_apart(task: Workload) -> N
 @pytest.mark.parametrize(("kappa", "dimensions", "rotated"), [(100.0, 20, True), (7.0, 5, False), (1e4, 10, True)])
 def test_the_condition_number_is_the_one_that_was_chosen(kappa: float, dimensions: int, rotated: bool) -> None:
     task = quadratic.make(kappa, dimensions, rotated)
-    curved: Tensor = hessian(lambda point: value(task, point))(torch.randn(dimensions, dtype=torch.float64))  # pyright: ignore[reportAssignmentType]
+    curved = hessian(task, torch.randn(dimensions, dtype=torch.float64))
     eigenvalues = torch.linalg.eigvalsh(curved)
     assert float(eigenvalues[-1] / eigenvalues[0]) == pytest.approx(kappa, rel=1e-2 if kappa > 1000 else 1e-4)
     aligned = torch.equal(curved, torch.diag(torch.diagonal(curved)))
@@ -79,7 +86,7 @@ def test_gradient_descent_at_the_best_rate_contracts_as_in_the_textbook() -> Non
 def test_rosenbrock_by_hand() -> None:
     # Moré, Garbow and Hillstrom (1981), problem 1: 24.2 at the classical start.
     assert value(rosenbrock.workload, torch.tensor([-1.2, 1.0], dtype=torch.float64)).item() == pytest.approx(24.2)
-    curved: Tensor = hessian(lambda point: value(rosenbrock.workload, point))(torch.ones(2, dtype=torch.float64))  # pyright: ignore[reportAssignmentType]
+    curved = hessian(rosenbrock.workload, torch.ones(2, dtype=torch.float64))
     assert torch.allclose(curved, torch.tensor([[802.0, -400.0], [-400.0, 200.0]], dtype=torch.float64))
     low, high = torch.linalg.eigvalsh(curved).tolist()
     assert high / low == pytest.approx(2508, abs=1)
@@ -94,10 +101,10 @@ def test_rosenbrock_starts_around_the_classical_point() -> None:
 
 
 def test_rosenbrock_the_valley_is_reached_soon_and_followed_slowly() -> None:
-    before, soon = end(rosenbrock.workload, "adam", {"lr": 0.02}, 100)
+    before, soon = end(rosenbrock.workload, "momentum", {"lr": 1e-3, "momentum": 0.9}, 20)
     assert before > 10
-    assert soon < 6
-    _, late = end(rosenbrock.workload, "adam", {"lr": 0.02}, 2000)
+    assert 1e-2 < soon < 6
+    _, late = end(rosenbrock.workload, "momentum", {"lr": 1e-3, "momentum": 0.9}, 1000)
     assert late < 1e-3
 
 
@@ -127,9 +134,10 @@ def test_features_are_there_as_often_as_said() -> None:
 
 def test_the_common_features_tell_nothing_and_the_rare_ones_do() -> None:
     inputs, classes = tensors_of(rare_features.load(True, 1.0)[0])
-    signed = (inputs * (2 * classes - 1)).sum(0) / (inputs != 0).sum(0)  # how far a feature's sign tells the class
+    count = (inputs != 0).sum(0)
+    signed = (inputs * (2 * classes - 1)).sum(0) / count  # how far a feature's sign tells the class
     told = signed * rare_features.truth()
-    assert float(signed[: rare_features.SILENT].abs().max()) < 0.06
+    assert float((signed * count.sqrt())[: rare_features.SILENT].abs().max()) < 4  # standard deviations
     assert float(told[rare_features.SILENT :].mean()) > 0.25
 
 

@@ -7,8 +7,6 @@ every workload's must be, with what the function is to be compared with as its t
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor, nn
 
@@ -56,6 +54,3 @@ def log10_excess(minimum: float = 0.0) -> Metric:
         return (loss.to(torch.float64) - minimum).clamp(min=LEAST_EXCESS).log10()
 
     return Metric("log10_excess", of_loss=of_loss)
-
-
-Start = Callable[[], Tensor]

@@ -161,7 +161,7 @@ def _downloaded(name: str, dataset: Callable[..., Any]) -> Any:
         ) from error
 
 
-def _tensors(dataset: Any) -> Batch:
+def _tensors(dataset: Any) -> tuple[Tensor, Tensor]:
     """Images uint8 [n, channels, height, width] and classes int64 [n]."""
     images = torch.as_tensor(dataset.data)
     images = images.unsqueeze(1) if images.dim() == 3 else images.movedim(-1, 1).contiguous()

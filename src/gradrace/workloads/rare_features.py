@@ -11,7 +11,7 @@ from torch.nn import functional
 from gradrace.errors import SpecError
 from gradrace.randomness import seed_of
 from gradrace.workloads._base import Workload
-from gradrace.workloads._batch import Batch
+from gradrace.workloads._batch import Batch, tensors_of
 from gradrace.workloads._metrics import accuracy
 
 FEATURES, MOST_OFTEN = 300, 2.0
@@ -64,7 +64,7 @@ def make_model() -> nn.Module:
 
 def minimum(sparse: bool, alpha: float) -> float:
     """The least training loss, by Newton's method in float64."""
-    inputs, classes = (tensor.double() for tensor in load(sparse, alpha)[0])
+    inputs, classes = (tensor.double() for tensor in tensors_of(load(sparse, alpha)[0]))
     columns = torch.cat([inputs, torch.ones(len(inputs), 1, dtype=torch.float64)], dim=1)
     weights = torch.zeros(FEATURES + 1, 1, dtype=torch.float64)
     for _ in range(NEWTON_STEPS):
