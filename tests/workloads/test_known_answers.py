@@ -183,9 +183,9 @@ def test_the_loss_is_the_mean_of_its_groups_and_starts_at_chance() -> None:
         output = task.output(model, batch)
         groups = [of(output, target_of(batch)).item() for of in task.others.values()]
         whole = task.loss_of(model, batch).item()
-    assert list(task.others) == [f"{2**power} samples" for power in (6, 5, 4, 3, 2, 1)]
-    assert whole == pytest.approx(sum(groups) / 6, rel=1e-5)
-    assert whole == pytest.approx(math.log(63), abs=0.3)
+    assert list(task.others) == [f"{2**power} samples" for power in (7, 6, 5, 4, 3, 2, 1)]
+    assert whole == pytest.approx(sum(groups) / 7, rel=1e-5)
+    assert whole == pytest.approx(math.log(127), abs=0.3)
 
 
 def test_gradient_descent_stalls_on_rare_classes_and_adam_does_not() -> None:
@@ -219,7 +219,7 @@ def test_what_cannot_be_is_told(make: object, sentence: str) -> None:
 def test_variants_have_names_of_their_own() -> None:
     tasks = [
         *(quadratic.make(), quadratic.make(10), quadratic.make(dimensions=5), quadratic.make(rotated=False)),
-        *(rosenbrock.make(), rosenbrock.make(4), imbalance.make(), imbalance.make(7), imbalance.make(balanced=True)),
+        *(rosenbrock.make(), rosenbrock.make(4), imbalance.make(), imbalance.make(6), imbalance.make(balanced=True)),
         *(rare_features.make(), rare_features.make(False), rare_features.make(True, 1.5)),
     ]
     assert len({task.name for task in tasks}) == len(tasks)

@@ -95,6 +95,7 @@ def make(sparse: bool = True, alpha: float = 1.0) -> Workload:
     """
     if not 0 < alpha < 10:
         raise SpecError(f"alpha is {alpha!r}; it must be more than 0 and less than 10.")
+    plain = sparse and alpha == 1.0
     exponent = "" if alpha == 1.0 else f"-{alpha:g}"
     return Workload(
         name=f"rare-features{exponent}" if sparse else f"rare-features{exponent}-dense",
@@ -105,6 +106,7 @@ def make(sparse: bool = True, alpha: float = 1.0) -> Workload:
         others={"accuracy": accuracy},
         batch_size=32,
         steps=625,
+        target=0.47 if plain else None,
         title="logistic regression on rare features" if sparse else "logistic regression on dense features",
         stands_for="sparse data: clicks, words" if sparse else "the control of rare-features",
         source="made by a formula, after Duchi et al. 2011",
