@@ -171,12 +171,12 @@ def list_(
 ) -> None:
     """List what there is to race, or to race on."""
     from gradrace.optimizers import optimizers
-    from gradrace.workloads import workloads
+    from gradrace.workloads import on_torchvision, workloads
 
     if what is Kind.WORKLOADS:
         if tree:
             raise SpecError("--tree draws the family of the optimizers; workloads have none.")
-        _print(cards.workloads(workloads()))
+        _print(cards.workloads(workloads(), on_torchvision()))
     else:
         _print(cards.family_tree(optimizers()) if tree else cards.optimizers(optimizers()))
 

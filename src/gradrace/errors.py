@@ -61,6 +61,7 @@ def unknown_name(kind: str, name: str, valid: Iterable[str]) -> SpecError:
     There is no optimizer 'adm'. Did you mean 'adam'? Known: adam, sgd.
     """
     names = sorted(valid)
-    near = difflib.get_close_matches(name.lower(), names, n=1)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
+    lowered = {known.lower(): known for known in names}
+    near = difflib.get_close_matches(name.lower(), lowered, n=1)
+    hint = f" Did you mean '{lowered[near[0]]}'?" if near else ""
     return SpecError(f"There is no {kind} '{name}'.{hint} Known: {', '.join(names)}.")

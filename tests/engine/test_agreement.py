@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from agreement import STEPS, assert_agree, assert_close, setup, training
-from gradrace.engine.batches import EVALUATION_CHUNK
+from gradrace.engine.batches import MOST_CHUNK
 from gradrace.engine.loop import Loop
 from gradrace.engine.trial import Schedule, TrialSetup, multiplier
 from gradrace.engine.vectorized import Vectorized
@@ -296,13 +296,13 @@ def test_a_metric_that_looks_at_values_and_a_large_split() -> None:
 
     task = own(
         lambda: nn.Linear(6, 1),
-        EVALUATION_CHUNK + 300,
+        MOST_CHUNK + 300,
         metric=median_by_hand,
         direction="min",
         validation=0.01,
         test=0.01,
     )
-    assert (task.sizes()["train"] or 0) > EVALUATION_CHUNK
+    assert (task.sizes()["train"] or 0) > MOST_CHUNK
     setups = [setup("sgd", {"lr": lr}, (0, 0, 0)) for lr in (0.01, 0.1)]
     loop, vectorized = (engine.start(setups, training(task)) for engine in engines(task))
     assert_agree(vectorized, loop, 10)

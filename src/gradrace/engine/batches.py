@@ -17,11 +17,15 @@ from gradrace.engine.trial import Training
 from gradrace.errors import WorkloadError
 from gradrace.randomness import Stream, seed_of
 from gradrace.workloads import Batch, Workload
-from gradrace.workloads._batch import count, on_device, taken
+from gradrace.workloads._batch import count, on_device, taken, tensors_of
 from gradrace.workloads._splits import size
 
-EVALUATION_CHUNK = 1024
-"""Examples in memory that are evaluated at a time."""
+LEAST_CHUNK, MOST_CHUNK, CHUNK_BYTES = 64, 1024, 200_000
+"""Examples in memory that are evaluated at a time: as many as make so many bytes, within these bounds.
+
+What a model makes of an example grows with it, for every trial of a block; the memory of large tensors is taken from
+the system and given back each time, which then costs more than the model.
+"""
 
 
 class Feed:
@@ -42,8 +46,11 @@ class Feed:
         """A whole split, some examples at a time."""
         data = self.splits[split]
         if not isinstance(data, Dataset):
-            for start in range(0, count(data), EVALUATION_CHUNK):
-                yield taken(data, slice(start, start + EVALUATION_CHUNK))
+            examples = count(data)
+            each = sum(tensor.nbytes for tensor in tensors_of(data)) // examples
+            chunk = max(LEAST_CHUNK, min(MOST_CHUNK, CHUNK_BYTES // max(1, each)))
+            for start in range(0, examples, chunk):
+                yield taken(data, slice(start, start + chunk))
             return
         size, workers = self.training.batch_size, self.workload.workers or 0
         generator = torch.Generator().manual_seed(seed_of("chunks", split))

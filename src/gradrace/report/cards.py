@@ -82,15 +82,15 @@ def findings(found: Iterable[Any]) -> RenderableType:
     return table
 
 
-def workloads(known: Mapping[str, Any]) -> Table:
-    """All workloads, with what they stand for."""
+def workloads(known: Mapping[str, Any], further: str) -> RenderableType:
+    """All workloads, with what they stand for, and below them a sentence on those that are not in the table."""
     table = _table("workload", "task", "stands for", "metric", "steps", "batch")
     for name, work in known.items():
         metric = f"{work.scored_by.name} ({work.scored_by.direction})"
         table.add_row(
             Text(name, style="bold"), work.title, work.stands_for, metric, str(work.steps), str(work.batch_size)
         )
-    return table
+    return Group(table, Text(f"\n{further}"))
 
 
 def data(known: Mapping[str, Any]) -> RenderableType:

@@ -7,6 +7,7 @@ from functools import cache
 
 from gradrace._discovery import discover
 from gradrace.errors import unknown_name
+from gradrace.workloads import _torchvision
 from gradrace.workloads._base import Experience, Workload
 from gradrace.workloads._batch import Batch
 from gradrace.workloads._metrics import METRICS, Metric
@@ -20,6 +21,7 @@ __all__ = [
     "StopTraining",
     "Workload",
     "fetch_data",
+    "on_torchvision",
     "reporting",
     "workload",
     "workloads",
@@ -33,15 +35,22 @@ def workloads() -> dict[str, Workload]:
 
 
 def workload(name: str) -> Workload:
-    """The workload called ``name``.
+    """The workload called ``name``; one of ``_torchvision`` where it begins with ``torchvision:``.
 
     Raises:
         SpecError: there is none; the message names the nearest.
     """
+    if name.startswith(_torchvision.PREFIX):
+        return _torchvision.find(name)
     known = workloads()
     if name not in known:
         raise unknown_name("workload", name, known)
     return known[name]
+
+
+def on_torchvision() -> str:
+    """A sentence on the workloads for those who have torchvision."""
+    return f"With torchvision (pip install 'gradrace[vision]') also: {', '.join(_torchvision.names())}."
 
 
 def fetch_data(names: Iterable[str] = ()) -> dict[str, Workload]:
