@@ -69,6 +69,19 @@ class Attention(nn.Module):
         return self.last((x + weights @ value).mean(1))
 
 
+class LibraryAttention(nn.Module):
+    """PyTorch's own layer, whose attention is a fused kernel outside of vmap."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(30, 8)
+        self.layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
+        self.last = nn.Linear(8, 4)
+
+    def forward(self, words: Tensor) -> Tensor:
+        return self.last(self.layer(self.words(words)).mean(1))
+
+
 class Recurrent(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -150,6 +163,7 @@ TASKS = {
     "batch norm": classify(batch_norm, IMAGES),
     "embeddings": classify(embeddings, WORDS),
     "attention": classify(Attention, WORDS),
+    "library attention": classify(LibraryAttention, WORDS),
     "recurrent": classify(Recurrent, NUMBERS),
     "tied weights": classify(Tied, WORDS),
     "frozen layer": classify(frozen, NUMBERS),

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._pytree import tree_leaves
 
 from gradrace.engine.trial import Training, fresh_model
 from gradrace.workloads import Batch, Workload
@@ -61,10 +63,13 @@ class Programs:
         Whatever ``function`` depends on besides its arguments' values must be in the key, shapes above all.
         """
         if key not in self._traced:
+            # Attention in its math form: its fused kernels know no trial axis, and would run trial after trial.
             if self._kinds.get(key[0], 0) >= MOST_TRACES:
-                return function(*arguments)
+                with sdpa_kernel(SDPBackend.MATH):
+                    return function(*arguments)
             # Tracing runs the function once. The masks that it draws there must not move the generator on.
-            with torch.random.fork_rng(devices=[arguments[0].device] if arguments[0].is_cuda else []):
+            devices = [leaf.device for leaf in tree_leaves(arguments) if isinstance(leaf, Tensor) and leaf.is_cuda]
+            with torch.random.fork_rng(devices=list(dict.fromkeys(devices))), sdpa_kernel(SDPBackend.MATH):
                 self._traced[key] = make_fx(function)(*arguments)
             self._kinds[key[0]] = self._kinds.get(key[0], 0) + 1
         return self._traced[key](*arguments)
