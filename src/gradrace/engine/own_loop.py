@@ -151,7 +151,7 @@ def surround(optimizer: torch.optim.Optimizer, setup: TrialSetup, training: Trai
                 if param.dim() > 1 or training.decay_biases:
                     param.mul_(1 - share)
 
-    def before(_: Any, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+    def before(optimizer: torch.optim.Optimizer, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
         nonlocal done
         done += 1
         factor = multiplier(training.schedule, done, training.steps, around.warmup)
@@ -174,7 +174,7 @@ def surround(optimizer: torch.optim.Optimizer, setup: TrialSetup, training: Trai
                 decayed = True
             return loss
 
-        return (arguments[0], clipped), {name: value for name, value in named.items() if name != "closure"}
+        return (optimizer, clipped), {name: value for name, value in named.items() if name != "closure"}
 
     plain = training.schedule == "constant" and not (around.warmup or around.clip_norm or around.decoupled_weight_decay)
     if not plain:
