@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy
@@ -43,14 +44,23 @@ FULL_BATCH = Workload(
 )
 
 
-def same(make_optimizer: Any, seed: int) -> Iterator[Any]:
+def same(make_optimizer: Any, seed: int, with_closure: bool = False) -> Iterator[Any]:
     """What the engine does with the workload above, as a user would write it."""
     model = fresh_model(FULL_BATCH, STREAM, Training(10, 12, dtype=torch.float64))
     optimizer = make_optimizer(model.parameters())
-    for step in range(1, 11):
+
+    def closure() -> torch.Tensor:
         optimizer.zero_grad()
-        nn.functional.mse_loss(model(INPUTS), TARGETS).backward()
-        optimizer.step()
+        loss = nn.functional.mse_loss(model(INPUTS), TARGETS)
+        loss.backward()
+        return loss
+
+    for step in range(1, 11):
+        if with_closure:
+            optimizer.step(closure)
+        else:
+            closure()
+            optimizer.step()
         yield step, {"loss": nn.functional.mse_loss(model(INPUTS), TARGETS).item()}
 
 
@@ -61,12 +71,15 @@ AROUND = [
 ]
 
 
+@pytest.mark.parametrize("with_closure", [False, True])
 @pytest.mark.parametrize(("around", "schedule"), AROUND)
 @pytest.mark.parametrize("rule", ["sgd", "adam", "torch.optim.NAdam"])
-def test_a_loop_of_ones_own_trains_as_the_engine_does(rule: str, around: Surroundings, schedule: Any) -> None:
+def test_a_loop_of_ones_own_trains_as_the_engine_does(
+    rule: str, around: Surroundings, schedule: Any, with_closure: bool
+) -> None:
     found = find(rule, ["lr"])
     trial = TrialSetup(found, found.configure({"lr": 0.05}), found.with_options({}), STREAM, around)
-    own = start(workload(same), trial, schedule=schedule)
+    own = start(workload(partial(same, with_closure=with_closure)), trial, schedule=schedule)
     loop = Loop(FULL_BATCH).start([trial], Training(10, 12, schedule, dtype=torch.float64))
     for until in (1, 4, 10):
         own.train(until)

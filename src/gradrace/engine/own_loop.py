@@ -127,29 +127,54 @@ def optimizer_of(setup: TrialSetup, params: Any) -> torch.optim.Optimizer:
 
 
 def surround(optimizer: torch.optim.Optimizer, setup: TrialSetup, training: Training) -> None:
-    """Schedule, clipping and decoupled decay around every ``optimizer.step()``, as the engines do them."""
+    """Schedule, clipping and decoupled decay around every ``optimizer.step()``, as the engines do them.
+
+    A trainer may give ``step`` a closure that computes the gradients (Lightning does): they are clipped in there.
+    """
     around, rates = setup.surroundings, [group.get("lr") for group in optimizer.param_groups]
     done = 0
 
     @torch.no_grad()
-    def before(optimizer: torch.optim.Optimizer, *_: Any) -> None:
-        nonlocal done
-        done += 1
-        factor = multiplier(training.schedule, done, training.steps, around.warmup)
+    def clip() -> None:
         params = [param for group in optimizer.param_groups for param in group["params"]]
         grads = [param.grad for param in params if param.grad is not None]
         if around.clip_norm and grads:
             share = clipping(torch.stack([grad.norm() for grad in grads]).norm(), around.clip_norm)
             for grad in grads:
                 grad.mul_(share)
+
+    @torch.no_grad()
+    def decay() -> None:
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            if rate is None:
-                continue
-            group["lr"] = rate * factor
-            decay = rate * factor * around.decoupled_weight_decay
-            for param in group["params"] if decay else ():
+            share = group["lr"] * around.decoupled_weight_decay if rate is not None else 0
+            for param in group["params"] if share else ():
                 if param.dim() > 1 or training.decay_biases:
-                    param.mul_(1 - decay)
+                    param.mul_(1 - share)
+
+    def before(optimizer: torch.optim.Optimizer, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        nonlocal done
+        done += 1
+        factor = multiplier(training.schedule, done, training.steps, around.warmup)
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            if rate is not None:
+                group["lr"] = rate * factor
+        closure = arguments[1] if len(arguments) > 1 else named.get("closure")
+        if closure is None:
+            clip()
+            decay()
+            return None
+        decayed = False
+
+        def clipped() -> Any:
+            nonlocal decayed
+            loss = closure()
+            clip()
+            if not decayed:  # after the first gradient, as without a closure
+                decay()
+                decayed = True
+            return loss
+
+        return (optimizer, clipped), {name: value for name, value in named.items() if name != "closure"}
 
     plain = training.schedule == "constant" and not (around.warmup or around.clip_norm or around.decoupled_weight_decay)
     if not plain:
