@@ -1,6 +1,6 @@
 """chat: a small decoder learns to answer, from pairs of a question and an answer of the ChatterBot corpus in English.
 
-It is small: 1,1xx different pairs are all there is, enough to learn how such answers are worded and not what is true.
+It is small: 1,176 different pairs are all there is, enough to learn how such answers are worded and not what is true.
 """
 
 from __future__ import annotations
@@ -163,9 +163,10 @@ def split() -> tuple[list[Pair], list[Pair], list[Pair]]:
 
 
 def load() -> tuple[Batch, Batch, Batch]:
-    """8xx pairs to train on, 1xx to select by, 1xx to confirm by.
+    """862 pairs to train on, 153 to select by, 161 to confirm by.
 
-    The corpus has 2,306 pairs, of which 1,1xx differ; half of the answers have more than NN pieces and are cut short.
+    The corpus has 2,306 pairs, of which 1,176 differ: its 1,050 pairs of technical support are ten, repeated. 305 of the
+    1,176 have a question, and 285 an answer, of more pieces than are read; these are cut.
     """
     train, validation, test = split()
     pieces = Pieces(line for pair in train for line in pair)

