@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 import torch
 from torch import Tensor
 
 from gradrace.workloads import chat
-from gradrace.workloads.chat import ANSWER, END, FILES, LENGTH, OTHER, PAD, QUESTION, SYMBOLS, WHEEL, Pair, Pieces, workload
+from gradrace.workloads.chat import (
+    ANSWER,
+    END,
+    FILES,
+    LENGTH,
+    OTHER,
+    PAD,
+    QUESTION,
+    SYMBOLS,
+    WHEEL,
+    Pair,
+    Pieces,
+    workload,
+)
 from short_training import trained
 
 Splits = tuple[tuple[Tensor, ...], ...]
@@ -33,9 +47,7 @@ def pieces(split: tuple[list[Pair], ...]) -> Pieces:
 
 @pytest.fixture(scope="module")
 def splits(split: tuple[list[Pair], ...], pieces: Pieces) -> Splits:
-    found = [chat.tensors(part, pieces) for part in split]
-    assert all(isinstance(part, tuple) for part in found)
-    return tuple(tuple(part) for part in found)  # type: ignore[arg-type]
+    return tuple(chat.tensors(part, pieces) for part in split)
 
 
 def test_pairs_are_those_of_the_corpus(pairs: dict[str, list[Pair]]) -> None:
@@ -78,7 +90,7 @@ def test_merges_are_the_most_frequent_neighbours_counted_anew_each_time(split: t
     for merge in found.merges[:40]:
         uses: Counter[tuple[str, str]] = Counter()
         for word, count in words.items():
-            for two in zip(splitted[word], splitted[word][1:], strict=False):
+            for two in pairwise(splitted[word]):
                 uses[two] += count
         assert merge == max(uses, key=lambda two: (uses[two], two))
         splitted = {word: chat.merged(parts, merge) for word, parts in splitted.items()}

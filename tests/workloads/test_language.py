@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from gradrace.workloads import Batch, language
+from gradrace.workloads import language
 from gradrace.workloads.language import ALPHABET, CONTEXT, LENGTH, UNSCORED, WHEEL, workload
 from short_training import trained
 
@@ -23,7 +23,7 @@ def found() -> dict[str, list[str]]:
 
 
 @pytest.fixture(scope="module")
-def splits() -> tuple[Batch, ...]:
+def splits() -> Splits:
     return language.load()
 
 
@@ -51,7 +51,10 @@ def test_one_excerpt_repeats_another_and_is_left_out(found: dict[str, list[str]]
 
 
 def test_header_and_empty_lines_are_passed_over() -> None:
-    assert language.texts(b"Title\tText\nd\tstring\n\nx\tOne, two.\n\ny\t\xe2\x80\x98Three!\n", 1) == ["one two", "three"]
+    assert language.texts(b"Title\tText\nd\tstring\n\nx\tOne, two.\n\ny\t\xe2\x80\x98Three!\n", 1) == [
+        "one two",
+        "three",
+    ]
 
 
 def test_every_character_of_a_text_is_predicted_once_in_training() -> None:

@@ -30,7 +30,7 @@ def test_norm_has_mean_square_one_before_its_gain() -> None:
 def test_attention_is_torchs_own_with_the_bias_of_each_distance_as_its_mask(causal: bool) -> None:
     attention = Attention(8, 2, reach=6, causal=causal, slope=0.5).double()
     with torch.no_grad():
-        attention.bias += inputs(2, 13)
+        attention.bias.add_(inputs(2, 13))
     places, seen = inputs(3, 4, 8), inputs(3, 4 if causal else 7, 8)
     away = torch.arange(seen.shape[1]) - torch.arange(4).unsqueeze(1)
     mask = attention.bias[:, away + 6]
@@ -63,7 +63,7 @@ def test_a_place_does_not_depend_on_later_places_nor_on_hidden_ones() -> None:
 def test_places_are_told_apart_only_by_distance() -> None:
     block, x = Block(8, 2, reach=6, causal=True).double(), inputs(1, 5, 8)
     with torch.no_grad():
-        block.attention.bias += inputs(2, 13)
+        block.attention.bias.add_(inputs(2, 13))
     moved, hidden = torch.cat([inputs(1, 1, 8), x], dim=1), torch.tensor([[True] + [False] * 5])
     assert torch.allclose(block(moved, hide(hidden))[:, 1:], block(x), rtol=1e-9)
 
@@ -80,7 +80,9 @@ def test_places_one_by_one_with_kept_keys_give_what_all_at_once_give() -> None:
 def test_feed_forward_by_hand() -> None:
     layer = FeedForward(1)
     with torch.no_grad():
-        for parameter, values in zip(layer.parameters(), ([[1.0], [-2.0]], [0.5, 0.0], [[3.0, 4.0]], [7.0]), strict=True):
+        for parameter, values in zip(
+            layer.parameters(), ([[1.0], [-2.0]], [0.5, 0.0], [[3.0, 4.0]], [7.0]), strict=True
+        ):
             parameter.copy_(torch.tensor(values))
     assert layer(torch.tensor([[1.0], [-1.0]])).tolist() == [[3 * 1.5 + 7], [4 * 2.0 + 7]]
 

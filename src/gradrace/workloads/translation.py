@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-import gettext
-import io
+import struct
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -20,7 +19,6 @@ from gradrace.data import Wheel
 from gradrace.errors import DataError, SpecError
 from gradrace.randomness import seed_of
 from gradrace.workloads._base import Workload
-from gradrace.workloads._batch import Batch
 from gradrace.workloads._metrics import Metric
 from gradrace.workloads._transformer import Attention, Block, FeedForward, Keys, Norm, embedding, hide
 
@@ -32,6 +30,9 @@ WHEEL = Wheel(
     terms="The translations are Debian's iso-codes, under the LGPL 2.1.",
 )
 CATALOGUES = ("iso15924", "iso3166-1", "iso3166-2", "iso3166-3", "iso4217", "iso639-3", "iso639-5")
+
+MAGIC = b"\xde\x12\x04\x95"
+"""How a catalogue begins whose numbers are little-endian."""
 
 PAD, BEGIN, END, OTHER = range(4)
 SYMBOLS = 80
@@ -47,12 +48,23 @@ LOST = "\ufffd"
 """What stands for every character that is not in the alphabet."""
 
 Pair = tuple[str, str]
+Tensors = tuple[Tensor, ...]
 
 
 def catalogue(compiled: bytes) -> dict[str, str]:
-    """The pairs of a compiled gettext catalogue (.mo), without its header and without plural forms."""
-    known = gettext.GNUTranslations(io.BytesIO(compiled))._catalog  # type: ignore[attr-defined]
-    return {name: other for name, other in known.items() if isinstance(name, str) and name and other}
+    """The pairs of a compiled gettext catalogue (.mo) in UTF-8, without its header and without plural forms.
+
+    Two tables, each of a size and a place for every text: https://www.gnu.org/software/gettext/manual/html_node/MO-Files.html.
+    """
+    order = "<" if compiled[:4] == MAGIC else ">"
+    count, *tables = struct.unpack_from(f"{order}3I", compiled, 8)
+
+    def text(table: int, number: int) -> str:
+        size, place = struct.unpack_from(f"{order}2I", compiled, table + 8 * number)
+        return compiled[place : place + size].decode()
+
+    pairs = ((text(tables[0], number), text(tables[1], number)) for number in range(count))
+    return {name: other for name, other in pairs if name and other and "\0" not in name}
 
 
 def read(language: str) -> dict[str, str]:
@@ -118,7 +130,7 @@ def pairs_of(names: dict[str, str]) -> tuple[list[Pair], str]:
     return kept, alphabet
 
 
-def tensors(found: Sequence[Pair], alphabet: str) -> Batch:
+def tensors(found: Sequence[Pair], alphabet: str) -> Tensors:
     """Names by number: English [n, LENGTH], the other shifted by one place and the other, [n, LENGTH + 1]; int64.
 
     The other name ends in ``END``; shifted, it begins with ``BEGIN``. Places behind a name are ``PAD``.
@@ -133,7 +145,7 @@ def tensors(found: Sequence[Pair], alphabet: str) -> Batch:
     return source, functional.pad(target[:, :-1], (1, 0), value=BEGIN), target
 
 
-def load(language: str = "hu") -> tuple[Batch, Batch, Batch]:
+def load(language: str = "hu") -> tuple[Tensors, Tensors, Tensors]:
     """All pairs but 400 to train on, 200 to select by, 200 to confirm by; the split is fixed for each language.
 
     Of 14,855 English names, 9,651 are the same in Hungarian and 1,205 of the others are long; 3,999 stay, of which 84
@@ -214,9 +226,8 @@ class Model(nn.Module):
         return torch.cat(chosen[1:], dim=1)
 
 
-def translate(call: Callable[..., Tensor], batch: Batch) -> Tensor:
+def translate(call: Callable[..., Tensor], batch: Tensors) -> Tensor:
     """The model's own translations of a batch, [B, LENGTH + 1]."""
-    assert isinstance(batch, tuple)
     return call(batch[0])
 
 
@@ -238,7 +249,8 @@ def edit_distance(names: Tensor, others: Tensor) -> Tensor:
     k)``, is a running minimum of ``above[k] - k``.
 
     Args:
-        names: [n, S], each up to its first ``END``. others: [n, T], likewise.
+        names: [n, S], each up to its first ``END``.
+        others: [n, T], likewise.
 
     Returns:
         int64, [n].
@@ -285,6 +297,7 @@ def make(language: str = "hu") -> Workload:
         stands_for="translation",
         source="Debian's iso-codes, as shipped with pycountry 26.2.16: languages, places, currencies and scripts",
         licence="LGPL-2.1",
+        wheels=(WHEEL,),
     )
 
 
