@@ -84,8 +84,8 @@ def test_no_ten_words_in_a_row_are_in_two_splits(found: dict[str, list[str]]) ->
 
 
 def test_sizes(splits: Splits) -> None:
-    assert [tuple(read.shape) for read, _ in splits] == [(25_029, 32), (340, 32), (500, 32)]
-    assert [int((target != UNSCORED).sum()) for _, target in splits] == [800_928, 8_160, 12_000]
+    assert [tuple(read.shape) for read, _ in splits] == [(25_029, 32), (200, 32), (500, 32)]
+    assert [int((target != UNSCORED).sum()) for _, target in splits] == [800_928, 4_800, 12_000]
     for read, target in splits:
         assert read.dtype == target.dtype == torch.int64
         scored = target[:, :-1] != UNSCORED

@@ -33,8 +33,8 @@ RUN = 10
 """Words in a row that no two texts may share."""
 TEXTS = 20
 """Whole texts in the validation split, and as many in the test split."""
-VALIDATION, TEST = 340, 500
-"""Windows of each that are scored, 24 characters in each: 8,160 and 12,000 characters."""
+VALIDATION, TEST = 200, 500
+"""Windows of each that are scored, 24 characters in each: 4,800 and 12,000 characters."""
 WIDTH, HEADS = 48, 3
 UNSCORED = -100
 
