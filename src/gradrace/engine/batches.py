@@ -20,8 +20,9 @@ from gradrace.workloads import Batch, Workload
 from gradrace.workloads._batch import count, on_device, taken, tensors_of
 from gradrace.workloads._splits import size
 
-LEAST_CHUNK, MOST_CHUNK, CHUNK_BYTES = 64, 1024, 200_000
-"""Examples in memory that are evaluated at a time: as many as make so many bytes, within these bounds.
+LEAST_CHUNK, MOST_CHUNK, CHUNK_BYTES, CHUNK_BATCHES = 64, 1024, 200_000, 4
+"""Examples in memory that are evaluated at a time: no more than four training batches, and no more than so many bytes
+of them, within these bounds.
 
 What a model makes of an example grows with it, for every trial of a block; the memory of large tensors is taken from
 the system and given back each time, which then costs more than the model.
@@ -48,7 +49,8 @@ class Feed:
         if not isinstance(data, Dataset):
             examples = count(data)
             each = sum(tensor.nbytes for tensor in tensors_of(data)) // examples
-            chunk = max(LEAST_CHUNK, min(MOST_CHUNK, CHUNK_BYTES // max(1, each)))
+            most = min(MOST_CHUNK, CHUNK_BATCHES * self.training.batch_size, CHUNK_BYTES // max(1, each))
+            chunk = max(LEAST_CHUNK, most)
             for start in range(0, examples, chunk):
                 yield taken(data, slice(start, start + chunk))
             return

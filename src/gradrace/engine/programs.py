@@ -70,7 +70,9 @@ class Programs:
             # Tracing runs the function once. The masks that it draws there must not move the generator on.
             devices = [leaf.device for leaf in tree_leaves(arguments) if isinstance(leaf, Tensor) and leaf.is_cuda]
             with torch.random.fork_rng(devices=list(dict.fromkeys(devices))), sdpa_kernel(SDPBackend.MATH):
-                self._traced[key] = make_fx(function)(*arguments)
+                # Without numbers: the intermediate tensors of a large program would fill gigabytes.
+                traced = make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(*arguments)
+                self._traced[key] = traced
             self._kinds[key[0]] = self._kinds.get(key[0], 0) + 1
         return self._traced[key](*arguments)
 
