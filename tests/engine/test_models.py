@@ -204,6 +204,20 @@ def test_both_engines_agree(name: str, streams: tuple[Stream, ...]) -> None:
         assert one == pytest.approx(other, rel=1e-9)
 
 
+def only_evaluated(model: Any, batch: Any) -> Tensor:
+    assert not model.training
+    return model(batch[0])
+
+
+@pytest.mark.parametrize("engine", [Loop, Vectorized])
+def test_training_makes_no_predictions(engine: type[Loop] | type[Vectorized]) -> None:
+    task = classify(embeddings, WORDS, predict=only_evaluated)
+    trials = engine(task).start([setup("sgd", {}, (0, 0, 0))], training(task))
+    trials.train(2)
+    assert trials.failures() == [None]
+    assert 0 <= trials.evaluate("validation").metric[0] <= 1
+
+
 def test_dropout_draws_the_same_masks_in_both() -> None:
     task = classify(lambda: nn.Sequential(nn.Linear(6, 20), nn.Dropout(0.5), nn.Linear(20, 4)), NUMBERS)
     loop, vectorized = both(task, ONE)

@@ -193,13 +193,15 @@ class _Trial:
         judged: list[tuple[Any, Tensor]] = []
 
         def loss_of() -> Tensor:
+            if not self.workload.online:
+                return self.workload.loss_of(self.model, batch)
             judged.append(self.workload.judged(self.model, batch, self.testing))
             return judged[-1][1]
 
         loss, gradients = self.steps.advance(loss_of, step)
         self.average()
         self.step += gradients
-        if self.workload.online:
+        if judged:
             prediction, scored = tree_map_only(Tensor, torch.detach, judged[0])
             self.seen.add(prediction, scored, batch)
         return loss.item()

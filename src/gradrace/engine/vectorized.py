@@ -26,6 +26,9 @@ from gradrace.randomness import seed_of
 from gradrace.workloads import Batch, Workload
 from gradrace.workloads._batch import shapes, taken
 
+EVALUATED_TRIALS = 8
+"""Trials that are evaluated at a time: the least number of trials of a study in any preset."""
+
 
 class _Group:
     """Neighbouring rows of a block that one optimizer updates, with their state."""
@@ -194,8 +197,10 @@ class VectorizedTrials:
         def one(row: Tensor, own: dict[str, Tensor], batch: Batch) -> tuple[Tensor, Tensor, Any, Any]:
             def loss_of(tree: dict[str, Tensor], own: dict[str, Tensor]) -> tuple[Tensor, Any]:
                 own = {name: tensor.clone() for name, tensor in own.items()}
+                if not online:
+                    return self._with(tree, own, self.workload.loss_of, batch), (own, ())
                 seen, loss = self._with(tree, own, self.workload.judged, batch, testing)
-                return loss, (own, _without_none(seen) if online else ())
+                return loss, (own, _without_none(seen))
 
             grads, (loss, (own, seen)) = grad_and_value(loss_of, has_aux=True)(self._layout.tree(row), own)
             return loss, self._layout.row(grads), own, seen
@@ -249,19 +254,36 @@ class VectorizedTrials:
             loss, *_, seen = vjp(judged, self._layout.tree(row), has_aux=True)
             return seen, loss
 
-        key = ("judged", flat.shape, flat.dtype, others, shapes(batch))
-        return self._programs.run(key, vmap(one, in_dims=(0, 0, None)), flat, self._own, batch)
+        seen = self.workload.scored_by.of is not None or (others and bool(self.workload.others))
+        key = ("judged", flat.shape[1], flat.dtype, seen, shapes(batch))
+        return self._few_at_a_time(key, vmap(one, in_dims=(0, 0, None)), (flat, self._own), batch)
+
+    def _few_at_a_time(self, key: Any, function: Callable[..., Any], rows: Any, shared: Any) -> Any:
+        """``function(*rows, shared)`` for so many trials at a time that one program serves blocks of every size.
+
+        To trace what evaluates a model, a greedy decoding for instance, may take longer than to run it. The last few
+        are filled up with copies of the first trial, whose results are dropped.
+        """
+        trials = tree_leaves(rows)[0].shape[0]
+        places = torch.arange(trials, device=self.training.device)
+        parts = []
+        for few in places.split(EVALUATED_TRIALS):
+            index = torch.cat([few, few.new_zeros(EVALUATED_TRIALS - len(few))])
+            taken = tree_map(lambda leaf, index=index: leaf[index], rows)
+            found = self._programs.run(key, function, *taken, shared)
+            parts.append(tree_map(lambda leaf, few=few: leaf[: len(few)], found))
+        return parts[0] if len(parts) == 1 else tree_map(lambda *leaves: torch.cat(leaves), *parts)
 
     def _scores(self) -> Scores:
         return Scores(self.workload, axis=1, each=self._score)
 
     def _score(self, function: Callable[..., Tensor], output: Any, target: Any) -> Tensor:
         """A score of every trial; one by one where the function cannot be traced (it looks at values)."""
-        leaves = tree_leaves((output, target))
-        key = ("score", function, *((leaf.shape, leaf.dtype) for leaf in leaves))
+        leaves = tree_leaves(output)
+        key = ("score", function, *((leaf.shape[1:], leaf.dtype) for leaf in leaves), *map(_kind, tree_leaves(target)))
         if key not in self._programs.untraceable:
             try:
-                return self._programs.run(key, vmap(function, in_dims=(0, None)), output, target)
+                return self._few_at_a_time(key, vmap(function, in_dims=(0, None)), (output,), target)
             except RuntimeError:
                 self._programs.untraceable.add(key)
         trials = leaves[0].shape[0]
@@ -293,6 +315,10 @@ class VectorizedTrials:
         self._around.keep(self._setups, index)
         streams = {setup.stream for setup in self._setups}
         self._batches = {stream: batches for stream, batches in self._batches.items() if stream in streams}
+
+
+def _kind(tensor: Tensor) -> tuple[torch.Size, torch.dtype]:
+    return tensor.shape, tensor.dtype
 
 
 def _without_none(seen: Any) -> tuple[Any, ...]:
