@@ -197,8 +197,10 @@ def _blocks(
 ) -> list[Block]:
     """Pack groups, which must stay together, into blocks of about BLOCK_TRIALS live trials, as even as can be.
 
-    Trials of different length or engine are apart, and where the model is stochastic also trials of different seeds.
+    Trials of different length or engine are apart, and where the model is stochastic also trials of different seeds:
+    one block for each study then, and lanes would wait for each other at the end. Such blocks are half as large.
     """
+    whole = 2 * BLOCK_TRIALS if halving and not plan.stochastic else BLOCK_TRIALS
 
     def kind(group: Sequence[PlannedTrial]) -> tuple[int, str, Any]:
         trial = group[0]
@@ -207,7 +209,7 @@ def _blocks(
 
     blocks: list[Block] = []
     for (steps, engine, _), same in groupby(sorted(groups, key=kind), key=kind):
-        for members in _packed(list(same), 2 * BLOCK_TRIALS if halving else BLOCK_TRIALS):
+        for members in _packed(list(same), whole):
             trials = tuple(sorted(members, key=lambda trial: trial.contender))
             identity = "/".join(part for part in (stage.value, name, f"{len(blocks):04d}") if part)
             rungs = rung_steps(steps, halving)
