@@ -291,7 +291,7 @@ def make(language: str = "hu") -> Workload:
         predict=translate,
         others={"wrong": wrong_names},
         batch_size=24,
-        steps=700,
+        steps=600,
         target=0.35,
         title=f"names from English to {'Hungarian' if language == 'hu' else f'the language {language!r}'}",
         stands_for="translation",
