@@ -58,7 +58,8 @@ class Flow(IterableDataset[Any]):
 
 def task(train: Any, **changes: Any) -> Workload:
     settings = {"validation": (INPUTS[:6], TARGETS[:6]), "test": (INPUTS[:9], TARGETS[:9]), "batch_size": 4}
-    return Workload("fetched", lambda: nn.Linear(2, 1), nn.functional.mse_loss, "mse", train, **{**settings, **changes})
+    model = changes.pop("model", lambda: nn.Linear(2, 1))
+    return Workload("fetched", model, nn.functional.mse_loss, "mse", train, **{**settings, **changes})
 
 
 def drawn(work: Workload, steps: range, seed: int = 0) -> list[Tensor]:
@@ -121,3 +122,24 @@ def test_collating_to_something_else_is_told() -> None:
     work = task(Stored(), collate=len)
     with pytest.raises(WorkloadError, match="Batches of workload 'fetched' must be tuples or dicts of tensors, but"):
         drawn(work, range(1, 2))
+
+
+@pytest.mark.parametrize("engine", [Loop, Vectorized])
+def test_what_is_changed_at_random_is_evaluated_alike_and_leaves_the_caller_alone(engine: Any) -> None:
+    """Batches of noise, a model whose buffers each trial owns: all draw, and nobody else's generator moves on."""
+    work = task(
+        Noisy(),
+        model=lambda: nn.Sequential(nn.BatchNorm1d(2), nn.Linear(2, 1)),
+        validation=Noisy(),
+        test=Noisy(),
+        workers=0,
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        before = torch.get_rng_state()
+        trials = engine(work).start([setup("sgd", {"lr": 0.1}, (0, 0, 0))], training(work))
+        trials.train(3)
+        found = trials.evaluate("validation")
+        assert trials.evaluate("validation") == found
+        assert torch.equal(torch.get_rng_state(), before)
+    assert trials.failures() == [None]

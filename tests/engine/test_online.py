@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
@@ -31,7 +33,7 @@ class Clicks(nn.Module):
         return self.linear(events)[:, 0]
 
 
-def stream(metric: str | Metric = "loss", **changes: object) -> Workload:
+def stream(metric: str | Metric = "loss", **changes: Any) -> Workload:
     assert auc is not None
     settings = {
         "train": (EVENTS[:80], CLICKS[:80]),
@@ -111,6 +113,6 @@ def test_every_stream_of_randomness_sees_the_events_in_order() -> None:
         ({"workers": 1}, "is online: it takes train= and test= as tensors in the order of time, and no validation="),
     ],
 )
-def test_what_a_stream_cannot_be_is_told(given: dict[str, object], sentence: str) -> None:
+def test_what_a_stream_cannot_be_is_told(given: dict[str, Any], sentence: str) -> None:
     with pytest.raises(SpecError, match=sentence):
-        stream(**given)  # type: ignore[arg-type]
+        stream(**given)

@@ -131,6 +131,23 @@ def test_a_training_loop(store: Path) -> None:
     assert len(confirmed) == 6
 
 
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_every_training_loop_is_told_to_stop(store: Path, schedule: str) -> None:
+    under_way = [0]
+
+    def counted(make_optimizer: Any, seed: int) -> Iterator[Any]:
+        under_way[0] += 1
+        try:
+            yield from ((step, {"loss": 1 / step}) for step in range(1, 1000))
+        finally:
+            under_way[0] -= 1
+
+    work = Workload.from_training_loop("own", counted, "loss", 8)
+    found = raced(work, store, trials=4, steps=8, halving=True, schedule=schedule)
+    assert found["standings"]
+    assert under_way == [0]
+
+
 @pytest.mark.parametrize("engine", ["loop", "vectorized"])
 def test_a_training_loop_has_no_other_engine(store: Path, engine: str) -> None:
     work = Workload.from_training_loop("own", loop, "validation", 4)

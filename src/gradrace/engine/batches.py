@@ -6,6 +6,7 @@ batch, in the same order, through worker processes if the workload asks for them
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -56,7 +57,13 @@ class Feed:
             return
         size, workers = self.training.batch_size, self.workload.workers or 0
         generator = torch.Generator().manual_seed(seed_of("chunks", split))
-        for batch in DataLoader(data, size, num_workers=workers, collate_fn=self.collate, generator=generator):
+        loader = iter(DataLoader(data, size, num_workers=workers, collate_fn=self.collate, generator=generator))
+        for chunk in itertools.count():
+            with torch.random.fork_rng(devices=[]):  # for examples that are changed at random: always the same ones
+                torch.manual_seed(seed_of("chunks", split, chunk))
+                batch = next(loader, None)
+            if batch is None:
+                return
             yield self.received(batch)
 
     def collate(self, examples: list[Any]) -> Any:
@@ -99,8 +106,9 @@ class Batches:
         epoch, position = divmod(step - 1, self.per_epoch)
         if epoch != self._epoch:
             generator = torch.Generator().manual_seed(seed_of(*self._stream, "batches", epoch))
-            shuffled = torch.randperm(self._examples, generator=generator)
-            self._order, self._epoch = torch.arange(self._examples) if self._timely else shuffled, epoch
+            count = self._examples
+            self._order = torch.arange(count) if self._timely else torch.randperm(count, generator=generator)
+            self._epoch = epoch
         return self._order[position * self.size : (position + 1) * self.size]
 
     def batch(self, step: int) -> Batch:

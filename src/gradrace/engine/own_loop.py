@@ -105,7 +105,7 @@ class _Trial:
 
     def make_optimizer(self, params: Any) -> torch.optim.Optimizer:
         """The trial's optimizer for these parameters (of ``model.parameters()``, or groups of them)."""
-        made, params = optimizer_of(self.setup, params), list(params)
+        made = optimizer_of(self.setup, params)
         surround(made, self.setup, self.training)
         return made
 

@@ -133,7 +133,10 @@ class VectorizedTrials:
         """Buffers and frozen parameters that each trial has its own of, [trials, ...]."""
         if not fixed(self._model):
             return {}
-        names = self._programs.owned(self._model, self.training, self._batches[setups[0].stream].batch(1))
+        with torch.random.fork_rng(devices=[]):
+            batches = self._batches[setups[0].stream]
+            names = self._programs.owned(self._model, self.training, batches.batch(1))
+            batches.rest()
         known = {stream: fixed(model) for stream, model in models.items()}
         return {name: torch.stack([known[setup.stream][name] for setup in setups]) for name in names}
 

@@ -110,7 +110,8 @@ class _Run:
             evaluation = self._train(under_way, before if constant else 0, rung)
             before = rung
             last = rung == self.block.rungs[-1]
-            self._end_rung(under_way, evaluation, rung, last)
+            kept = self._end_rung(under_way, evaluation, rung, last)
+            under_way.keep(kept if constant and not last else [])  # training loops of users' own are told to stop
         return [self.ended[index] for index in range(len(self.block.trials))]
 
     def _start(self, steps: int) -> Trials:
@@ -135,7 +136,8 @@ class _Run:
             done = step
         return evaluation
 
-    def _end_rung(self, trials: Trials, evaluation: Evaluation, rung: int, last: bool) -> None:
+    def _end_rung(self, trials: Trials, evaluation: Evaluation, rung: int, last: bool) -> list[int]:
+        """Note the outcomes of trials that end here; the rows of those that go on."""
         rows = list(range(len(self.live)))
         kept = rows if last else self._survivors(evaluation)
         test = trials.evaluate("test") if last and self.block.stage is Stage.CONFIRMATION else None
@@ -147,11 +149,8 @@ class _Run:
                 scores = (test.metric[row], test.loss[row]) if test else (math.nan, math.nan)
                 others = test.others[row] if test else {}
                 self._end(self.live[row], status, rung, values, scores, others, diverged[row], failures[row])
-        if last:
-            trials.keep([])
-        else:
-            trials.keep(kept)
-            self.live = [self.live[row] for row in kept]
+        self.live = [self.live[row] for row in kept]
+        return kept
 
     def _survivors(self, evaluation: Evaluation) -> list[int]:
         """Rows that go on: halving is within each contender's study, never across."""
