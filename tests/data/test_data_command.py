@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from torch import nn
+from torch.nn import functional
 from typer.testing import CliRunner, Result
 
 from gradrace import cli
@@ -21,7 +23,7 @@ def known(tales: Wheel, index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two workloads that read the same wheel, and one that needs none. (``gradrace.workloads`` is a function, too.)"""
 
     def work(name: str, wheels: tuple[Wheel, ...]) -> Workload:
-        return Workload(name, model=list, loss=max, metric="mse", data=tuple, wheels=wheels)  # type: ignore[arg-type]
+        return Workload(name, lambda: nn.Linear(1, 1), functional.mse_loss, data=tuple, wheels=wheels)
 
     found = {"prose": work("prose", (tales,)), "rhyme": work("rhyme", (tales,)), "sums": work("sums", ())}
     monkeypatch.setattr(sys.modules["gradrace.workloads"], "workloads", lambda: found)

@@ -7,6 +7,7 @@ import math
 import random
 import struct
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -46,12 +47,12 @@ def as_stored(value: Any) -> Any:
     return value
 
 
-class StoreContract:
+class StoreContract(ABC):
     """Inherit, name the class ``Test...`` and give `open`; what differs between implementations is not tested here."""
 
+    @abstractmethod
     def open(self, folder: Path) -> Store:
         """A store that keeps its data in this folder; a second one opened there sees the same data."""
-        raise NotImplementedError
 
     @pytest.fixture
     def store(self, tmp_path: Path) -> Iterator[Store]:

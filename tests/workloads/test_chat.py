@@ -50,6 +50,11 @@ def splits(split: tuple[list[Pair], ...], pieces: Pieces) -> Splits:
     return tuple(chat.tensors(part, pieces) for part in split)
 
 
+def loss_of(output: Tensor, target: Tensor) -> Tensor:
+    assert workload.loss is not None
+    return workload.loss(output, target)
+
+
 def test_pairs_are_those_of_the_corpus(pairs: dict[str, list[Pair]]) -> None:
     assert {name: len(found) for name, found in pairs.items() if len(found) > 200} == {
         "emotion": 207,
@@ -150,7 +155,7 @@ def test_padding_before_a_question_and_behind_an_answer_changes_nothing(splits: 
             alone = model.logits(model.norm(model.block(alone)[:, QUESTION - begin :]))
             assert torch.allclose(alone[0], output[row, :size], rtol=1e-9)
         whole = torch.nn.functional.cross_entropy(output[target != PAD], target[target != PAD])
-    assert torch.isclose(chat.cross_entropy(output, target), whole)
+    assert torch.isclose(loss_of(output, target), whole)
 
 
 def test_it_starts_near_ignorance_and_learns_quickly(splits: Splits) -> None:
@@ -158,7 +163,7 @@ def test_it_starts_near_ignorance_and_learns_quickly(splits: Splits) -> None:
     assert abs(losses[0] - math.log(SYMBOLS)) < 0.5
     read, target = splits[1]
     with torch.no_grad():
-        perplexity = chat.cross_entropy(model(read), target).exp()
+        perplexity = loss_of(model(read), target).exp()
     assert perplexity < 80  # pieces one by one, without their order, have 144
     assert workload.scored_by.of_loss is not None
     assert float(workload.scored_by.of_loss(torch.tensor(math.log(5)))) == pytest.approx(5)

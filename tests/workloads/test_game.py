@@ -75,7 +75,8 @@ def test_noise_is_the_steps_own() -> None:
 def test_actions_are_drawn_with_the_models_chances() -> None:
     game = replace(SMALL, environments=200, horizon=20)
     model = player(game)
-    observations, actions = Play(game, 1).batch(model, 1)[:2]  # type: ignore[index]
+    batch = Play(game, 1).batch(model, 1)
+    observations, actions = tensor(batch, 0), tensor(batch, 1)
     chance = model(observations)[0].softmax(-1)[:, 1].detach()
     # Averages over 4,000 draws, so four standard deviations are 0.03 at most; weighted, chances near 0 and 1 count too.
     assert actions.double().mean().item() == pytest.approx(chance.double().mean().item(), abs=0.03)

@@ -62,22 +62,22 @@ def test_an_unknown_workload_is_told() -> None:
 # --- metrics ---
 
 
-@pytest.mark.parametrize(
-    ("name", "output", "target", "value", "direction"),
-    [
-        ("accuracy", [[0.1, 0.9], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]], [1, 0, 0, 1], 0.5, "max"),
-        ("mse", [[1.0], [2.0]], [[1.0], [5.0]], 4.5, "min"),
-        ("mae", [[1.0], [2.0]], [[1.0], [5.0]], 1.5, "min"),
-        ("log_loss", [[0.0, 0.0], [math.log(3.0), 0.0]], [0, 0], (math.log(2) + math.log(4 / 3)) / 2, "min"),
-        ("log_loss", [0.0, math.log(3.0)], [0, 1], (math.log(2) + math.log(4 / 3)) / 2, "min"),
-        ("accuracy", [[1.0], [-1.0], [2.0], [-3.0]], [[1], [1], [1], [0]], 0.75, "max"),
-        ("top5_accuracy", [[7.0, 6, 5, 4, 3, 2, 1], [7.0, 6, 5, 4, 3, 2, 1]], [4, 5], 0.5, "max"),
-        ("auc", [0.1, 0.4, 0.4, 0.8], [0, 0, 1, 1], 3.5 / 4, "max"),
-        ("f1", [1.0, 1.0, -1.0, -1.0], [1, 0, 1, 0], 0.5, "max"),
-        ("rmse", [[1.0], [2.0]], [[1.0], [5.0]], math.sqrt(4.5), "min"),
-        ("r2", [1.0, 2.0, 3.0], [1.0, 2.0, 6.0], 1 - 9 / 14, "max"),
-    ],
-)
+BY_HAND: list[tuple[str, list[Any], list[Any], float, str]] = [
+    ("accuracy", [[0.1, 0.9], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]], [1, 0, 0, 1], 0.5, "max"),
+    ("mse", [[1.0], [2.0]], [[1.0], [5.0]], 4.5, "min"),
+    ("mae", [[1.0], [2.0]], [[1.0], [5.0]], 1.5, "min"),
+    ("log_loss", [[0.0, 0.0], [math.log(3.0), 0.0]], [0, 0], (math.log(2) + math.log(4 / 3)) / 2, "min"),
+    ("log_loss", [0.0, math.log(3.0)], [0, 1], (math.log(2) + math.log(4 / 3)) / 2, "min"),
+    ("accuracy", [[1.0], [-1.0], [2.0], [-3.0]], [[1], [1], [1], [0]], 0.75, "max"),
+    ("top5_accuracy", [[7.0, 6, 5, 4, 3, 2, 1], [7.0, 6, 5, 4, 3, 2, 1]], [4, 5], 0.5, "max"),
+    ("auc", [0.1, 0.4, 0.4, 0.8], [0, 0, 1, 1], 3.5 / 4, "max"),
+    ("f1", [1.0, 1.0, -1.0, -1.0], [1, 0, 1, 0], 0.5, "max"),
+    ("rmse", [[1.0], [2.0]], [[1.0], [5.0]], math.sqrt(4.5), "min"),
+    ("r2", [1.0, 2.0, 3.0], [1.0, 2.0, 6.0], 1 - 9 / 14, "max"),
+]
+
+
+@pytest.mark.parametrize(("name", "output", "target", "value", "direction"), BY_HAND)
 def test_metrics_by_hand(name: str, output: list[Any], target: list[Any], value: float, direction: str) -> None:
     metric = METRICS[name]
     assert metric.of is not None
@@ -91,7 +91,7 @@ def test_metrics_by_hand(name: str, output: list[Any], target: list[Any], value:
 
 
 def test_every_metric_has_a_case_by_hand() -> None:
-    cases = {mark.args[1][n][0] for mark in test_metrics_by_hand.pytestmark for n in range(len(mark.args[1]))}  # type: ignore[attr-defined]
+    cases = {name for name, *_ in BY_HAND}
     of_loss = {"loss": 0.5, "perplexity": math.exp(0.5), "bits_per_character": 0.5 / math.log(2)}
     for name, value in of_loss.items():
         found = METRICS[name].of_loss

@@ -16,12 +16,18 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 Keys = tuple[Tensor, Tensor]
 """Keys and values of places that can be attended to, [B, H, T, D / H] each."""
 
 HIDDEN = -1e9
 """Added to the score of a place that must not be seen. Finite: a row of nothing but hidden places gives no NaN."""
+
+
+def cross_entropy(output: Tensor, target: Tensor, unscored: int) -> Tensor:
+    """The mean over scored places in nats: logits [B, T, symbols], target [B, T], ``unscored`` at the other places."""
+    return functional.cross_entropy(output.flatten(0, 1), target.flatten(), ignore_index=unscored)
 
 
 def embedding(symbols: int, width: int) -> nn.Embedding:

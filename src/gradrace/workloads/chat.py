@@ -8,18 +8,18 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import torch
 import yaml
 from torch import Tensor, nn
-from torch.nn import functional
 
 from gradrace.data import Wheel
 from gradrace.randomness import seed_of
 from gradrace.workloads._base import Workload
-from gradrace.workloads._transformer import Block, Norm, embedding, hide
+from gradrace.workloads._transformer import Block, Norm, cross_entropy, embedding, hide
 
 WHEEL = Wheel(
     project="chatterbot-corpus",
@@ -208,16 +208,11 @@ class Model(nn.Module):
         return self.logits(self.norm(x[:, QUESTION:]))
 
 
-def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
-    """In nats a piece of an answer, ``END`` among them: logits [B, LENGTH, SYMBOLS], target [B, LENGTH]."""
-    return functional.cross_entropy(output.flatten(0, 1), target.flatten(), ignore_index=PAD)
-
-
 workload = Workload(
     name="chat",
     model=Model,
     data=load,
-    loss=cross_entropy,
+    loss=partial(cross_entropy, unscored=PAD),  # ``END`` is scored, too
     metric="perplexity",
     batch_size=32,
     steps=400,

