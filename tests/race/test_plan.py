@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from gradrace.outcomes import Stage
 from gradrace.race.plan import (
     BLOCK_TRIALS,
-    EVALUATIONS,
     Block,
     Choice,
     Extension,
@@ -261,8 +260,9 @@ def test_trials_of_other_lengths_are_in_other_blocks() -> None:
 def test_checkpoints_hold_the_rungs_and_an_even_curve() -> None:
     (block,) = tuning_blocks(make_spec(studies=1), FIVE[:1], make_plan(FIVE))
     assert block.rungs == (100, 200, 400)
-    assert EVALUATIONS == 20
     assert block.checkpoints == tuple(range(20, 401, 20))
+    (coarse,) = tuning_blocks(make_spec(studies=1), FIVE[:1], replace(make_plan(FIVE), evaluations=5))
+    assert coarse.checkpoints == (80, 100, 160, 200, 240, 320, 400)
     (odd,) = tuning_blocks(make_spec(studies=1, steps=7), FIVE[:1], make_plan(FIVE, steps=7))
     assert odd.rungs == (1, 3, 7)
     assert odd.checkpoints == (1, 2, 3, 4, 5, 6, 7)

@@ -161,6 +161,7 @@ def make_plan(entry: Entry, workers: Lanes) -> Plan:
         findings.parameters,
         findings.untrained,
         objects,
+        entry.task.workload.evaluations,
     )
 
 

@@ -21,8 +21,6 @@ from gradrace.space import Dimension
 BLOCK_TRIALS = 24
 """Trials alive in a block, on average over its steps. More hardly dilute the overhead of an operation further, and a
 core's share of the cache still holds the parameters, gradients and state of so many small models."""
-EVALUATIONS = 20
-"""Points of a learning curve."""
 EXTENSION_SHARE = 4
 """One in so many of a study's trials is spent beyond an edge that its choice lies at."""
 
@@ -38,6 +36,7 @@ class Plan:
         parameters: trainable parameters of the model.
         objects: labels of contenders that are no update rules; they train one model at a time, by the loop engine.
         untrained: metric of the model before its first step, on the validation split; None if it is not finite.
+        evaluations: points of a learning curve, besides the rungs.
     """
 
     engine: str
@@ -47,15 +46,16 @@ class Plan:
     parameters: int
     untrained: float | None = None
     objects: tuple[str, ...] = ()
+    evaluations: int = 20
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as JSON types."""
-        return {**asdict(self), "block_trials": BLOCK_TRIALS, "evaluations": EVALUATIONS}
+        return {**asdict(self), "block_trials": BLOCK_TRIALS}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Plan:
         """The plan that ``to_dict`` described."""
-        names = ("engine", "reason", "stochastic", "steps", "parameters", "untrained")
+        names = ("engine", "reason", "stochastic", "steps", "parameters", "untrained", "evaluations")
         return cls(**{name: values[name] for name in names}, objects=tuple(values["objects"]))
 
     def engine_of(self, label: str) -> str:
@@ -213,7 +213,7 @@ def _blocks(
             trials = tuple(sorted(members, key=lambda trial: trial.contender))
             identity = "/".join(part for part in (stage.value, name, f"{len(blocks):04d}") if part)
             rungs = rung_steps(steps, halving)
-            points = {max(1, steps * part // EVALUATIONS) for part in range(1, EVALUATIONS + 1)}
+            points = {max(1, steps * part // plan.evaluations) for part in range(1, plan.evaluations + 1)}
             blocks.append(Block(identity, stage, trials, engine, steps, rungs, tuple(sorted(points | set(rungs)))))
     return blocks
 

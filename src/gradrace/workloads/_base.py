@@ -48,6 +48,7 @@ class Workload:
         data: instead of the three, a function that returns them; called once, when a race starts.
         direction: ``"max"`` or ``"min"``; taken from the metric when it is named.
         batch_size: examples in a batch. steps: steps of a full trial.
+        evaluations: points of a learning curve, at each of which the validation split is scored.
         target: a value of the metric worth reaching; steps-to-target counts towards it.
         loss_of_model: instead of ``loss``: ``loss_of_model(model, batch)``.
         predict: ``predict(model, batch)``, what the metric sees, where it is not the model's output.
@@ -82,6 +83,7 @@ class Workload:
     direction: Direction | None = None
     batch_size: int = 64
     steps: int = 500
+    evaluations: int = 20
     target: float | None = None
     loss_of_model: Callable[[Any, Any], Tensor] | None = None
     predict: Callable[[Any, Any], Any] | None = None
@@ -102,7 +104,11 @@ class Workload:
 
     def __post_init__(self) -> None:
         name = f"Workload '{self.name}'"
-        for what, value in (("batch_size", self.batch_size), ("steps", self.steps)):
+        for what, value in (
+            ("batch_size", self.batch_size),
+            ("steps", self.steps),
+            ("evaluations", self.evaluations),
+        ):
             if not isinstance(value, int) or value < 1:
                 refuse(SpecError(f"{name} has {what} {value!r}; it must be a whole number, at least 1."))
         if self.workers is not None and (not isinstance(self.workers, int) or self.workers < 0):

@@ -43,6 +43,7 @@ workload = Workload(
     metric=Metric("mean return", direction="max", worst=0.0, of_loss=lambda loss: loss),  # Play.score gives it
     batch_size=GAME.environments * GAME.horizon,
     steps=400,
+    evaluations=10,  # episodes are played at each
     target=450.0,
     title="a pole balanced on a cart, learnt by playing",
     stands_for="game AI that reacts fast",

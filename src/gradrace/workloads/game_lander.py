@@ -41,6 +41,7 @@ workload = Workload(
     metric=Metric("mean return", direction="max", of_loss=lambda loss: loss),  # Play.score gives it
     batch_size=GAME.environments * GAME.horizon,
     steps=400,
+    evaluations=10,  # episodes are played at each
     target=0.0,
     title="a spacecraft landed softly, learnt by playing",
     stands_for="game AI that reacts fast",
