@@ -230,16 +230,17 @@ def test_running_statistics_are_each_trials_own() -> None:
     trials = engine.start(setups, training(engine.workload))
     trials.train(20)
     names = ["1.running_mean", "1.running_var", "1.num_batches_tracked", "5.running_mean", "5.running_var"]
-    assert set(trials._own) == {*names, "5.num_batches_tracked"}
-    assert trials._own["1.num_batches_tracked"].tolist() == [20, 20]
-    assert not torch.equal(*trials._own["5.running_mean"])
+    (own,) = trials._own
+    assert set(own) == {*names, "5.num_batches_tracked"}
+    assert own["1.num_batches_tracked"].tolist() == [20, 20]
+    assert not torch.equal(*own["5.running_mean"])
 
 
 def test_what_no_trial_changes_is_held_once() -> None:
     trials = Vectorized(TASKS["attention"]).start([setup("sgd", {}, (0, 0, 0))], training(TASKS["attention"]))
-    assert trials._own == {}  # the mask is the same for all
+    assert trials._own == [{}]  # the mask is the same for all
     trials = Vectorized(TASKS["a changed buffer"]).start([setup("sgd", {}, (0, 0, 0))], training(TASKS["a dict"]))
-    assert list(trials._own) == ["mean"]
+    assert [list(own) for own in trials._own] == [["mean"]]
 
 
 def test_a_device_of_whatever_kind_is_there() -> None:
@@ -294,7 +295,7 @@ def test_endlessly_new_shapes_are_not_traced_for_ever(monkeypatch: pytest.Monkey
     monkeypatch.setattr("gradrace.engine.programs.MOST_TRACES", 3)
     engine = Vectorized(sentences(train=Sentences(300, 1, (1, 300)), batch_size=2))
     engine.start([setup("sgd", {}, (0, 0, 0))], training(engine.workload)).train(8)
-    traced = [key for key in engine._programs._traced if key[0] == "gradients"]
+    traced = [key for key in engine.programs._known if key[0] == "gradients"]
     assert len(traced) == 3
 
 

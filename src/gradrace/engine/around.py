@@ -49,24 +49,38 @@ class Around:
     def _column(self, values: list[float], used: bool) -> Tensor | None:
         return torch.tensor(values, dtype=torch.float64, device=self.training.device) if used else None
 
-    def factors(self, step: int) -> Tensor:
-        """The share of its learning rate that each trial uses at this step, float64 [trials]."""
-        schedule, steps = self.training.schedule, self.training.steps
-        known = {warmup: multiplier(schedule, step, steps, warmup) for warmup in set(self._warmups)}
-        return torch.tensor([known[w] for w in self._warmups], dtype=torch.float64, device=self.training.device)
+    def factors(self, first: int, steps: int) -> Tensor | None:
+        """The shares of their learning rates that trials use at the steps after ``first``, float64 [steps, trials].
 
-    def clipped(self, grads: Tensor) -> Tensor:
-        """Gradients [trials, P], each trial's no longer than its limit."""
+        None where that is all of it, always.
+        """
+        if self.training.schedule == "constant" and not any(self._warmups):
+            return None
+        schedule, length = self.training.schedule, self.training.steps
+        columns = {
+            warmup: [multiplier(schedule, step, length, warmup) for step in range(first + 1, first + steps + 1)]
+            for warmup in set(self._warmups)
+        }
+        shares = torch.tensor([columns[warmup] for warmup in self._warmups], dtype=torch.float64)
+        return shares.T.contiguous().to(self.training.device)
+
+    def clipped(self, grads: Tensor, rows: slice) -> Tensor:
+        """Gradients of some rows [rows, P], each trial's no longer than its limit."""
         if self._limits is None:
             return grads
-        share = clipping(grads.norm(dim=1), self._limits.to(grads.dtype))
-        return grads * share.unsqueeze(1)
+        limits = self._limits[rows].to(grads.dtype)
+        grads = grads[: len(limits)]
+        return grads * clipping(grads.norm(dim=1), limits).unsqueeze(1)
 
-    def decay(self, params: Tensor, rates: Tensor) -> None:
-        """Shrink parameters [trials, P] in place by decoupled weight decay at these learning rates [trials]."""
+    def decay(self, params: Tensor, rows: slice, rates: Tensor, factors: Tensor | None) -> None:
+        """Shrink parameters of some rows [rows, P] in place by decoupled weight decay.
+
+        ``rates`` and ``factors``: learning rates and their shares in force, [trials].
+        """
         if self._decays is not None:
-            share = (rates * self._decays).to(params.dtype)
-            params.mul_(1 - share.unsqueeze(1) * self._mask)
+            rates = rates[rows] if factors is None else rates[rows] * factors[rows]
+            share = (rates * self._decays[rows]).to(params.dtype)
+            params[: len(share)].mul_(1 - share.unsqueeze(1) * self._mask)
 
     def average(self, params: Tensor) -> None:
         """Move the averages on, after a step."""

@@ -19,6 +19,14 @@ MOST_IDLE_DEATHS = 4
 """Lanes that die with nothing to do die in their set-up, and will again."""
 
 
+MEMORY = {"MALLOC_MMAP_THRESHOLD_": 1 << 30, "MALLOC_TRIM_THRESHOLD_": 1 << 32, "MALLOC_TOP_PAD_": 1 << 26}
+"""Settings of the GNU C library for lanes, which allocate the same large tensors at every step: freed memory is kept.
+
+Given back to the system and taken again, it is filled with zeros page by page each time, which took up to half the time
+of a block of convolutions or transformers. What the user has set stays.
+"""
+
+
 class LaneDied(GradraceError):
     """A lane's process ended in the middle of a task."""
 
@@ -54,7 +62,12 @@ class _Process:
             [sys.executable, "-m", "gradrace.engine.lane"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, **one_thread, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+            env={
+                **{name: str(value) for name, value in MEMORY.items()},
+                **os.environ,
+                **one_thread,
+                "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+            },
         )
         self.task: Task | None = None
         self._inbox = inbox

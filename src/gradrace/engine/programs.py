@@ -1,21 +1,34 @@
-"""Traced programs of a workload, and where in memory a model's parts lie for them."""
+"""Traced programs of a workload, compiled where that is wanted, and where in memory a model's parts lie for them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_unflatten
 
+from gradrace.engine import compiled
 from gradrace.engine.trial import Training, fresh_model
 from gradrace.workloads import Batch, Workload
 
 MOST_TRACES = 40
 """Programs of one kind that are traced. Where batches come in ever new shapes, tracing would never pay back."""
+COMPILED_KINDS = ("gradients",)
+
+Compiling = Literal["never", "if cached", "always"]
+
+
+class NotCompiledYet(Exception):
+    """A program is not among those that were compiled; ``nodes`` is its size, which compiling takes time for."""
+
+    def __init__(self, nodes: int) -> None:
+        super().__init__(nodes)
+        self.nodes = nodes
 
 
 class Layout:
@@ -47,34 +60,90 @@ class Within(nn.Module):
         return act(self.model, *arguments)
 
 
-class Programs:
-    """The traced programs of one workload in one process: a program serves every block of the shapes in its key."""
+@dataclass(frozen=True)
+class _Program:
+    """A function of tensors, flat in and flat out; whether it draws random numbers; the form of its result."""
 
-    def __init__(self, workload: Workload) -> None:
-        self.workload = workload
-        self._traced: dict[Any, Callable[..., Any]] = {}
+    run: compiled.Flat
+    draws: bool
+    form: TreeSpec
+
+
+class Programs:
+    """The traced programs of one workload in one process: a program serves every block of the shapes in its key.
+
+    Args:
+        workload: the workload.
+        compiling: whether programs that compute gradients are compiled; ``"if cached"`` takes those that were compiled
+            earlier, and raises ``NotCompiledYet`` for others.
+    """
+
+    def __init__(self, workload: Workload, compiling: Compiling = "never") -> None:
+        self.workload, self.compiling = workload, compiling
+        self._known: dict[Any, _Program] = {}
         self._kinds: dict[str, int] = {}
         self.untraceable: set[Any] = set()
         self.own: list[str] | None = None
+        self.obstacle: str | None = None
+        """Why a program could not be compiled and runs as it was traced."""
 
-    def run(self, key: Any, function: Callable[..., Any], *arguments: Any) -> Any:
+    def run(
+        self, key: Any, function: Callable[..., Any], *arguments: Any, seed: Callable[[], object] = lambda: None
+    ) -> Any:
         """``function(*arguments)``, traced at the first call with this key.
 
-        Whatever ``function`` depends on besides its arguments' values must be in the key, shapes above all.
+        Whatever ``function`` depends on besides its arguments' values must be in the key, shapes above all. ``seed()``
+        sets the generator for a program that draws random numbers.
         """
-        if key not in self._traced:
-            # Attention in its math form: its fused kernels know no trial axis, and would run trial after trial.
+        program = self._known.get(key)
+        if program is None:
             if self._kinds.get(key[0], 0) >= MOST_TRACES:
+                seed()
+                # Attention in its math form: its fused kernels know no trial axis, and would run trial after trial.
                 with sdpa_kernel(SDPBackend.MATH):
                     return function(*arguments)
-            # Tracing runs the function once. The masks that it draws there must not move the generator on.
-            devices = [leaf.device for leaf in tree_leaves(arguments) if isinstance(leaf, Tensor) and leaf.is_cuda]
-            with torch.random.fork_rng(devices=list(dict.fromkeys(devices))), sdpa_kernel(SDPBackend.MATH):
-                # Without numbers: the intermediate tensors of a large program would fill gigabytes.
-                traced = make_fx(function, tracing_mode="fake", _allow_non_fake_inputs=True)(*arguments)
-                self._traced[key] = traced
+            program = self._known[key] = self._made(key, function, arguments)
             self._kinds[key[0]] = self._kinds.get(key[0], 0) + 1
-        return self._traced[key](*arguments)
+        if program.draws:
+            seed()
+        return tree_unflatten(program.run(tree_leaves(arguments)), program.form)
+
+    def _made(self, key: Any, function: Callable[..., Any], arguments: Any) -> _Program:
+        leaves, form = tree_flatten(arguments)
+        results: list[TreeSpec] = []
+
+        def flat(*tensors: Tensor) -> list[Tensor]:
+            found, result = tree_flatten(function(*tree_unflatten(list(tensors), form)))
+            results.append(result)
+            return found
+
+        # Tracing runs the function once. The masks that it draws there must not move the generator on.
+        devices = [leaf.device for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_cuda]
+        with torch.random.fork_rng(devices=list(dict.fromkeys(devices))), sdpa_kernel(SDPBackend.MATH):
+            # Without numbers: the intermediate tensors of a large program would fill gigabytes.
+            graph = make_fx(flat, tracing_mode="fake", _allow_non_fake_inputs=True)(*leaves)
+        draws = any(torch.Tag.nondeterministic_seeded in getattr(n.target, "tags", ()) for n in graph.graph.nodes)
+        run = None
+        if self.compiling != "never" and key[0] in COMPILED_KINDS and not any(leaf.is_cuda for leaf in leaves):
+            run = self._compiled(graph, leaves)
+        return _Program(run or (lambda tensors: graph(*tensors)), draws, results[0])
+
+    def _compiled(self, graph: fx.GraphModule, leaves: list[Tensor]) -> compiled.Flat | None:
+        path = compiled.path_of(graph, leaves)
+        if path is None:
+            self.obstacle = "no C compiler works on this machine"
+            return None
+        known = compiled.loaded(path)
+        if known is None and self.compiling == "if cached":
+            raise NotCompiledYet(len(graph.graph.nodes))
+        if known is None:
+            try:
+                known = compiled.compiled(graph, [leaf.contiguous() for leaf in leaves], path)
+            except RuntimeError as error:
+                self.obstacle = str(error)
+                return None
+        run = known
+        return lambda tensors: run([tensor.contiguous() for tensor in tensors])
 
     def owned(self, model: nn.Module, training: Training, batch: Batch) -> list[str]:
         """Names of buffers and frozen parameters that every trial must have its own of.

@@ -52,7 +52,8 @@ class TrialSetup:
 class Training:
     """What all trials of a block have in common. ``steps`` is the length over which the schedule runs its course.
 
-    ``decay_biases`` lets decoupled weight decay act on vectors too: biases and the scales of norms.
+    ``decay_biases`` lets decoupled weight decay act on vectors too: biases and the scales of norms. ``chunk`` trials of
+    a vectorized block have their gradients computed at a time, by one program; 0 for all at once.
     """
 
     steps: int
@@ -61,6 +62,7 @@ class Training:
     decay_biases: bool = False
     device: str = "cpu"
     dtype: torch.dtype = torch.float32
+    chunk: int = 0
 
 
 @dataclass(frozen=True)

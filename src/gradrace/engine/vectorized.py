@@ -1,8 +1,9 @@
 """The fast engine: all trials of a block in one batch of small matrix products, one row of memory for each trial.
 
-Rules, losses and metrics are written for one trial; ``torch.func.vmap`` adds the trial axis. What comes out is traced
-once for each number of trials (``make_fx``) and then run as a list of plain tensor operations, because ``vmap``'s own
-bookkeeping would otherwise cost as much as small models do. See docs/decisions/0003-traced-blocks.md.
+Losses and metrics are written for one trial; ``torch.func.vmap`` adds the trial axis. What comes out is traced once for
+each number of trials (``make_fx``), because ``vmap``'s own bookkeeping would otherwise cost as much as small models do,
+and then run as a list of plain tensor operations, or compiled. See docs/decisions/0003-traced-blocks.md and
+0012-compiled-blocks.md.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from torch.utils.data import Dataset
 
 from gradrace.engine.around import Around
 from gradrace.engine.batches import Batches, Feed
-from gradrace.engine.programs import Layout, Programs, Within, fixed
+from gradrace.engine.groups import Group, grouped
+from gradrace.engine.programs import Compiling, Layout, Programs, Within, fixed
 from gradrace.engine.scores import Scores, as_evaluation
-from gradrace.engine.trial import Evaluation, Training, TrialSetup, fresh_model, rule_of
+from gradrace.engine.trial import Evaluation, Training, TrialSetup, fresh_model
 from gradrace.randomness import seed_of
 from gradrace.workloads import Batch, Workload
 from gradrace.workloads._batch import shapes, taken
@@ -30,79 +32,12 @@ EVALUATED_TRIALS = 8
 """Trials that are evaluated at a time: the least number of trials of a study in any preset."""
 
 
-class _Group:
-    """Neighbouring rows of a block that one optimizer updates, with their state."""
-
-    def __init__(self, setups: Sequence[TrialSetup], start: int, layout: Layout) -> None:
-        self.optimizer, self.options, self.layout = rule_of(setups[0]), dict(setups[0].options), layout
-        self.setups, self.start, self.state = list(setups), start, None
-
-    @property
-    def rows(self) -> slice:
-        return slice(self.start, self.start + len(self.setups))
-
-    def tree(self, row: Tensor) -> dict[str, Tensor]:
-        """Elementwise rules see all parameters as one vector: a handful of operations whatever the model."""
-        return {"": row} if self.optimizer.elementwise else self.layout.tree(row)
-
-    def row(self, tree: dict[str, Tensor]) -> Tensor:
-        return tree[""] if self.optimizer.elementwise else self.layout.row(tree)
-
-    def initial_state(self, params: Tensor) -> Any:
-        """The state of all rows, [trials, ...] each. ``vmap`` may expand one tensor over all rows: copied out."""
-        state = vmap(lambda row: self.optimizer.rule.init(self.tree(row), self.options))(params)
-        return tree_map(lambda tensor: tensor.clone(memory_format=torch.contiguous_format), state)
-
-    def hyper(self, device: str) -> Any:
-        """Hyperparameters, [trials] each, None where absent in all."""
-        return self.optimizer.hyper_tensors([dict(setup.hyper) for setup in self.setups], device)
-
-    def updates(
-        self, programs: Programs, params: Tensor, grads: Tensor, hyper: Any, step: Tensor, factor: Tensor
-    ) -> Tensor:
-        """What the rule adds to these rows' parameters [trials, P]; moves the state on."""
-        names, values = _present(hyper)
-
-        def one(row: Tensor, grad: Tensor, state: Any, values: list[Tensor], step: Tensor, factor: Tensor) -> Any:
-            full = _full(hyper, names, values)
-            full = full._replace(lr=full.lr * factor)
-            updates, state = self.optimizer.rule.update(
-                self.tree(grad), state, self.tree(row), full, step, self.options
-            )
-            return self.row(updates), state
-
-        key = ("update", self.optimizer, tuple(self.options.items()), tuple(names), params.shape, params.dtype)
-        function = vmap(one, in_dims=(0, 0, 0, 0, None, 0))
-        updates, self.state = programs.run(key, function, params, grads, self.state, values, step, factor)
-        return updates
-
-    def evaluated(self, params: Tensor, device: str) -> Tensor:
-        """The parameters [trials, P] that these rows are evaluated with; those that are trained stay as they are."""
-        evaluated = self.optimizer.evaluated
-        if evaluated is None:
-            return params
-        hyper = self.hyper(device)
-        names, values = _present(hyper)
-
-        def one(row: Tensor, state: Any, values: list[Tensor]) -> Tensor:
-            return self.row(evaluated(self.tree(row), state, _full(hyper, names, values), self.options))
-
-        return vmap(one)(params, self.state, values)
-
-
-def _present(hyper: Any) -> tuple[list[str], list[Tensor]]:
-    """Names and values of the hyperparameters that are not absent: ``vmap`` takes no None."""
-    names = [name for name, value in zip(hyper._fields, hyper, strict=True) if value is not None]
-    return names, [getattr(hyper, name) for name in names]
-
-
-def _full(hyper: Any, names: list[str], values: list[Tensor]) -> Any:
-    """A record like ``hyper`` with these values, and None for the absent."""
-    return type(hyper)(**{**dict.fromkeys(hyper._fields), **dict(zip(names, values, strict=True))})
-
-
 class VectorizedTrials:
-    """Trials of a block, trained together in ``[trials, P]`` memory."""
+    """Trials of a block, trained together in ``[trials, P]`` memory.
+
+    Gradients are computed for ``Training.chunk`` trials at a time, so that one program serves a block before and after
+    its rungs; the last chunk is filled up with copies of the first trial, which nothing looks at.
+    """
 
     def __init__(
         self, workload: Workload, setups: Sequence[TrialSetup], training: Training, programs: Programs
@@ -114,16 +49,35 @@ class VectorizedTrials:
         self._within = Within(self._model)
         self._layout = Layout(self._model)
         rows = {stream: self._layout.row(dict(model.named_parameters())).detach() for stream, model in models.items()}
-        self._flat = torch.stack([rows[setup.stream] for setup in setups])
+        self._groups = grouped(setups, self._layout, training)
+        self._place(torch.stack([rows[setup.stream] for setup in setups]))
         self._batches = {stream: self._feed.batches(stream) for stream in models}
-        self._own = self._owned(models, setups)
+        self._own = self._chunked(self._owned(models, setups))
         self._diverged_at = torch.zeros(len(setups), dtype=torch.int64, device=training.device)
         self._step = 0
         self._seen, self._testing = self._scores(), False
         self._around = Around(setups, self._layout, training)
-        self._groups = _grouped(setups, self._layout)
         for group in self._groups:
-            group.state = group.initial_state(self._flat[group.rows])
+            group.begin(self._flat[group.rows])
+
+    def _place(self, params: Tensor) -> None:
+        """Lay parameters [trials, P] out in chunks."""
+        chunk = self.training.chunk or len(params)
+        self._memory, self._flat = params, params
+        if spare := -len(params) % chunk:
+            self._memory = torch.cat([params, params[:1].expand(spare, -1)])
+            self._flat = self._memory[: len(params)]
+        self._chunks = [slice(start, start + chunk) for start in range(0, len(self._memory), chunk)]
+
+    def _chunked(self, tensors: dict[str, Tensor]) -> list[dict[str, Tensor]]:
+        """Tensors [trials, ...], a chunk at a time."""
+        spare = len(self._memory) - len(self._flat)
+        whole = {n: torch.cat([t, t[:1].expand(spare, *t.shape[1:])]) if spare else t for n, t in tensors.items()}
+        return [{name: tensor[chunk] for name, tensor in whole.items()} for chunk in self._chunks]
+
+    def _whole(self, chunks: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+        """What ``_chunked`` took apart, for each trial."""
+        return {name: torch.cat([chunk[name] for chunk in chunks])[: len(self._flat)] for name in chunks[0]}
 
     @property
     def _setups(self) -> list[TrialSetup]:
@@ -151,37 +105,69 @@ class VectorizedTrials:
 
     @torch.no_grad()
     def _advance(self, steps: int, batch_of: Callable[[int], tuple[Batch, int | None]]) -> Tensor:
-        """So many steps more, on the batches of ``batch_of(step)``; the sum of the losses of each trial."""
-        setups, around = self._setups, self._around
-        hypers = [group.hyper(self.training.device) for group in self._groups]
-        rates = torch.cat([hyper.lr for hyper in hypers])
-        total = torch.zeros(len(setups), dtype=torch.float64, device=self.training.device)
+        """So many steps more, on the batches of ``batch_of(step)``; the sum of the losses of each trial.
+
+        Nothing here waits for the device: what became of the losses is looked at after the last step.
+        """
+        first, around, groups = self._step, self._around, self._groups
+        clocks = torch.arange(first + 1, first + steps + 1, dtype=torch.float64, device=self.training.device)
+        factors = around.factors(first, steps)
+        rates = torch.cat([group.rates for group in groups])
         self._model.train()
-        for step in range(self._step + 1, self._step + steps + 1):
-            losses, grads = self._gradients(setups, step, *batch_of(step))
-            diverging = (self._diverged_at == 0) & ~torch.isfinite(losses)
-            self._diverged_at = torch.where(diverging, step, self._diverged_at)
-            total += losses
-            clock = torch.tensor(float(step), dtype=torch.float64, device=self.training.device)
-            factors = around.factors(step)
-            grads = around.clipped(grads)
-            around.decay(self._flat, rates * factors)
-            for group, hyper in zip(self._groups, hypers, strict=True):
-                params, rows = self._flat[group.rows], group.rows
-                params += group.updates(self._programs, params, grads[rows], hyper, clock, factors[rows])
-            around.average(self._flat)
+        for group in groups:
+            group.open()
+        history: list[Tensor] = []
+        for position, clock in enumerate(clocks):
+            step = first + 1 + position
+            batch, axis = batch_of(step)
             self._step = step
-        return total
+            found: list[Tensor] = []
+            seen: list[Any] = []
+            shares = None if factors is None else factors[position]
+            # Chunk by chunk: what the gradients of one have brought into the cache, its updates find there.
+            for place, chunk in enumerate(self._chunks):
+                some = batch if axis is None else tree_map(lambda leaf, chunk=chunk: leaf[chunk], batch)
+                losses, grads, part = self._gradients(place, some, axis)
+                found.append(losses)
+                seen.append(part)
+                grads = around.clipped(grads, chunk)
+                around.decay(self._memory[chunk], chunk, rates, shares)
+                for group in groups:
+                    rows = slice(max(group.rows.start, chunk.start), min(group.rows.stop, chunk.stop))
+                    if rows.start < rows.stop:
+                        piece = grads[rows.start - chunk.start : rows.stop - chunk.start]
+                        group.step(self._programs, self._flat, piece, rows, step, clock, shares)
+            history.append(self._joined(found))
+            if self.workload.online:
+                self._seen.add(self._joined([part[0] for part in seen]) if seen[0] else None, history[-1], batch)
+            around.average(self._flat)
+        for group in groups:
+            group.close()
+        return self._looked_at(torch.stack(history), first) if history else torch.zeros(len(self._flat))
+
+    def _joined(self, parts: list[Any]) -> Any:
+        """Tensors, or trees of them, of all chunks, one for each trial."""
+        if len(parts) == 1 and len(self._memory) == len(self._flat):
+            return parts[0]
+        return tree_map(lambda *leaves: torch.cat(leaves)[: len(self._flat)], *parts)
+
+    def _looked_at(self, losses: Tensor, first: int) -> Tensor:
+        """Note who diverged during the steps after ``first``, and return the sums of these losses [steps, trials]."""
+        bad = ~torch.isfinite(losses)
+        diverging = (self._diverged_at == 0) & bad.any(dim=0)
+        self._diverged_at = torch.where(diverging, first + 1 + bad.int().argmax(dim=0), self._diverged_at)
+        return losses.to(torch.float64).sum(dim=0)
 
     def _batch(self, sources: dict[Any, Batches], step: int) -> tuple[Batch, int | None]:
         """The batch of a step and its trial axis: None where all trials share it."""
         if len(sources) == 1 or self.workload.order == "time" or self.workload.online:
             return next(iter(sources.values())).batch(step), None
         indices = {stream: batches.indices(step) for stream, batches in sources.items()}
-        rows = torch.stack([indices[setup.stream] for setup in self._setups])
+        streams = [setup.stream for setup in self._setups]
+        streams += streams[:1] * (len(self._memory) - len(streams))
         data = self._feed.splits["train"]
         assert not isinstance(data, Dataset)
-        return taken(data, rows), 0
+        return taken(data, torch.stack([indices[stream] for stream in streams])), 0
 
     def _with(self, tree: dict[str, Tensor], own: dict[str, Tensor], act: Callable[..., Any], *arguments: Any) -> Any:
         """``act(model, *arguments)`` with a trial's parameters and what else it has its own of.
@@ -193,8 +179,8 @@ class VectorizedTrials:
         own.update({name: tensors[f"model.{name}"] for name in own})
         return result
 
-    def _gradients(self, setups: list[TrialSetup], step: int, batch: Batch, axis: int | None) -> tuple[Tensor, Tensor]:
-        """Loss [trials] and gradient [trials, P] of every trial."""
+    def _gradients(self, place: int, batch: Batch, axis: int | None) -> tuple[Tensor, Tensor, Any]:
+        """Loss [chunk] and gradient [chunk, P] of every trial of a chunk, and what an online metric sees of them."""
         online, testing = self.workload.online, self._testing
 
         def one(row: Tensor, own: dict[str, Tensor], batch: Batch) -> tuple[Tensor, Tensor, Any, Any]:
@@ -208,13 +194,16 @@ class VectorizedTrials:
             grads, (loss, (own, seen)) = grad_and_value(loss_of, has_aux=True)(self._layout.tree(row), own)
             return loss, self._layout.row(grads), own, seen
 
-        torch.manual_seed(seed_of(*setups[0].stream, "masks", step))
         function = vmap(one, in_dims=(0, 0, axis), randomness="same")
-        key = ("gradients", self._flat.shape, self._flat.dtype, axis, testing, shapes(batch))
-        losses, grads, self._own, seen = self._programs.run(key, function, self._flat, self._own, batch)
-        if online:
-            self._seen.add(seen[0] if seen else None, losses, batch)
-        return losses, grads
+        rows = self._memory[self._chunks[place]]
+        key = ("gradients", rows.shape, rows.dtype, axis, testing, shapes(batch))
+        # Every chunk draws the same masks.
+        found = self._programs.run(key, function, rows, self._own[place], batch, seed=self._seed)
+        losses, grads, self._own[place], seen = found
+        return losses, grads, seen
+
+    def _seed(self) -> None:
+        torch.manual_seed(seed_of(*self._setups[0].stream, "masks", self._step))
 
     @torch.no_grad()
     def evaluate(self, split: str) -> Evaluation:
@@ -226,7 +215,7 @@ class VectorizedTrials:
         self._model.eval()
         flat = self._flat
         if any(group.optimizer.evaluated for group in self._groups):
-            flat = torch.cat([group.evaluated(flat[group.rows], self.training.device) for group in self._groups])
+            flat = torch.cat([group.evaluated(flat[group.rows]) for group in self._groups])
         flat = self._around.averaged(flat)
         scores = self._scores()
         for batch in self._feed.chunks("train" if self.workload.online else split):
@@ -238,8 +227,9 @@ class VectorizedTrials:
         """Go on through a later part of the stream, each batch scored before it is learnt; then be as before."""
         other = copy.copy(self)
         other._seen, other._testing = self._scores(), True
-        other._flat, other._around = self._flat.clone(), copy.copy(self._around)
-        other._groups = [copy.copy(group) for group in self._groups]
+        other._around, other._own = copy.copy(self._around), list(self._own)
+        other._place(self._flat.clone())
+        other._groups = [group.copied() for group in self._groups]
         later = self._feed.batches(self._setups[0].stream, split)
         with torch.random.fork_rng(devices=[]):
             other._advance(later.per_epoch, lambda step: (later.batch(step - self._step), None))
@@ -259,7 +249,7 @@ class VectorizedTrials:
 
         seen = self.workload.scored_by.of is not None or (others and bool(self.workload.others))
         key = ("judged", flat.shape[1], flat.dtype, seen, shapes(batch))
-        return self._few_at_a_time(key, vmap(one, in_dims=(0, 0, None)), (flat, self._own), batch)
+        return self._few_at_a_time(key, vmap(one, in_dims=(0, 0, None)), (flat, self._whole(self._own)), batch)
 
     def _few_at_a_time(self, key: Any, function: Callable[..., Any], rows: Any, shared: Any) -> Any:
         """``function(*rows, shared)`` for so many trials at a time that one program serves blocks of every size.
@@ -304,16 +294,15 @@ class VectorizedTrials:
     def keep(self, rows: Sequence[int]) -> None:
         """See ``Trials``: one copy of the memory of the rows kept."""
         index = torch.tensor(list(rows), dtype=torch.int64, device=self.training.device)
-        kept: list[_Group] = []
+        kept: list[Group] = []
         for old in self._groups:
             members = [row - old.start for row in rows if old.start <= row < old.rows.stop]
             if members:
-                start = kept[-1].rows.stop if kept else 0
-                group = _Group([old.setups[member] for member in members], start, self._layout)
-                group.state = tree_map(lambda tensor, members=members: tensor[members], old.state)
-                kept.append(group)
-        self._flat, self._diverged_at, self._groups = self._flat[index], self._diverged_at[index], kept
-        self._own = {name: tensor[index] for name, tensor in self._own.items()}
+                kept.append(old.kept(members, kept[-1].rows.stop if kept else 0))
+        own = {name: tensor[index] for name, tensor in self._whole(self._own).items()}
+        self._groups, self._diverged_at = kept, self._diverged_at[index]
+        self._place(self._flat[index])
+        self._own = self._chunked(own)
         self._seen.keep(index)
         self._around.keep(self._setups, index)
         streams = {setup.stream for setup in self._setups}
@@ -329,26 +318,12 @@ def _without_none(seen: Any) -> tuple[Any, ...]:
     return () if seen is None else (seen,)
 
 
-def _grouped(setups: Sequence[TrialSetup], layout: Layout) -> list[_Group]:
-    """Runs of neighbours with the same optimizer and options."""
-    groups: list[_Group] = []
-    for start, setup in enumerate(setups):
-        last = groups[-1].setups[-1] if groups else None
-        if last is not None and last.optimizer is setup.optimizer and last.options == setup.options:
-            groups[-1].setups.append(setup)
-        else:
-            groups.append(_Group([setup], start, layout))
-    return groups
-
-
 class Vectorized:
-    """The engine that starts such trials and keeps their programs."""
+    """The engine that starts such trials and keeps their programs; ``compiling`` as for ``Programs``."""
 
-    name = "vectorized"
-
-    def __init__(self, workload: Workload) -> None:
-        self.workload, self._programs = workload, Programs(workload)
+    def __init__(self, workload: Workload, compiling: Compiling = "never") -> None:
+        self.workload, self.programs = workload, Programs(workload, compiling)
 
     def start(self, setups: Sequence[TrialSetup], training: Training) -> VectorizedTrials:
         """Trials at step 0. Rows of one optimizer should be neighbours; each run of neighbours is one update."""
-        return VectorizedTrials(self.workload, setups, training, self._programs)
+        return VectorizedTrials(self.workload, setups, training, self.programs)

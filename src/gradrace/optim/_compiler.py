@@ -46,6 +46,12 @@ def compiled(source: str) -> ctypes.CDLL | None:
         return None
 
 
+def machine() -> str | None:
+    """What the compiler says of itself and of this machine's instruction sets; None where no compiler works."""
+    compiler = _compiler()
+    return None if compiler is None else compiler[1]
+
+
 def _file(source: str, compiler: tuple[list[str], str]) -> str:
     return hashlib.sha256("\0".join([source, *compiler[0], compiler[1]]).encode()).hexdigest()[:32] + ".so"
 

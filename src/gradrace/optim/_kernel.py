@@ -54,7 +54,7 @@ class Kernel:
     def __init__(self, method: Method, library: ctypes.CDLL, numbers: Sequence[str]) -> None:
         self.present, self.scalars = method.present, [name for name in numbers if name in method.fields(Kind.SCALAR)]
         self.like = method.fields(Kind.LIKE)
-        self._function = library.step
+        self.method, self.library, self._function = method, library, library.step
         pointer = ctypes.c_void_p
         self._function.argtypes = [ctypes.c_int64, pointer, pointer, pointer, ctypes.c_int]
         self._function.restype = None
@@ -78,6 +78,35 @@ class Kernel:
         increment_version(bucket.params)
         for scalar, value in zip(scalars, numbers[len(numbers) - len(scalars) :], strict=True):
             scalar.fill_(value)
+
+
+class Rows:
+    """A compiled step of many trials at once, one row of memory for each, with numbers of its own.
+
+    Args:
+        kernel: the compiled step.
+    """
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.method, self._kernel, self._function = kernel.method, kernel, kernel.library.rows
+        self.numbers = [*kernel.present, "step", *kernel.scalars]
+        pointer = ctypes.c_void_p
+        self._function.argtypes = [ctypes.c_int64, ctypes.c_int64, pointer, pointer, ctypes.c_int64]
+        self._function.restype = None
+
+    def __call__(self, grads: Tensor, params: Tensor, fields: Mapping[str, Tensor], numbers: Tensor) -> None:
+        """One step, in place.
+
+        Args:
+            grads: [rows, P], contiguous.
+            params: likewise.
+            fields: the state's tensors of that shape, by name, contiguous.
+            numbers: float64 [rows, len(self.numbers)], contiguous: hyperparameters, the step that this one is (from 1),
+                and the state's numbers, which are changed.
+        """
+        columns = [grads, params, *(fields[name] for name in self._kernel.like)]
+        places = array("Q", map(Tensor.data_ptr, columns))
+        self._function(*grads.shape, places.buffer_info()[0], numbers.data_ptr(), numbers.shape[1])
 
 
 class _Entry:
@@ -130,3 +159,11 @@ def kernel(method: Method, dtype: torch.dtype, when: bool | str) -> Kernel | Non
             f"{entry.obstacle}. compile='auto' compiles what can be."
         )
     return entry.kernel
+
+
+def rows_kernel(method: Method, dtype: torch.dtype) -> Rows | None:
+    """The compiled step of many trials at once, compiled now if need be; None where there can be none."""
+    if not (method.tensor_by_tensor and method.flat):
+        return None
+    known = kernel(method, dtype, "auto")
+    return None if known is None else Rows(known)

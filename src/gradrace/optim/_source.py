@@ -80,11 +80,16 @@ static void range(int64_t count, {parameters}, const Numbers c) {{
     }}
 }}
 
+static Numbers prelude(double *numbers) {{
+    Numbers c;
+{prelude}
+    return c;
+}}
+
 /* Updates tensors[f][t][0 .. sizes[t]) for every tensor t and its fields f; `numbers` are the inputs of shape (). */
 void step(int64_t count, const int64_t *sizes, char *const *const *tensors, double *numbers, int threads) {{
-    Numbers c;
+    const Numbers c = prelude(numbers);
     int64_t total = 0;
-{prelude}
     for (int64_t t = 0; t < count; t++) total += sizes[t];
     #pragma omp parallel for num_threads(threads) schedule(static, 1) if (threads > 1)
     for (int part = 0; part < threads; part++) {{
@@ -98,11 +103,19 @@ void step(int64_t count, const int64_t *sizes, char *const *const *tensors, doub
         }}
     }}
 }}
+
+/* Updates rows[f][r * size .. (r + 1) * size) for `count` rows r, each with `width` numbers of its own. */
+void rows(int64_t count, int64_t size, char *const *rows, double *numbers, int64_t width) {{
+    for (int64_t r = 0; r < count; r++) {{
+        const Numbers c = prelude(numbers + r * width);
+        range(size, {row_arguments}, c);
+    }}
+}}
 """
 
 
 def source(trace: Trace) -> str:
-    """The C code of ``step``.
+    """The C code of ``step``, for the tensors of one model, and of ``rows``, for many models in rows of memory.
 
     Raises:
         Untraceable: there is an operation that it has no words for.
@@ -133,6 +146,7 @@ def source(trace: Trace) -> str:
         members=" ".join(f"{_c_type(value.dtype)} {_name(value)};" for value in numbers),
         parameters=", ".join(f"{c}{real} *restrict {n}" for c, n in zip(constants, _columns(trace), strict=True)),
         arguments=", ".join(f"({real} *)tensors[{f}][t] + from" for f in range(len(names))),
+        row_arguments=", ".join(f"({real} *)rows[{f}] + r * size" for f in range(len(names))),
         prelude="\n".join("    " + line for line in prelude),
         loop="\n".join("        " + line for line in loop),
     )
