@@ -23,6 +23,14 @@ hypothesis.settings.register_profile("gradrace", derandomize=True, deadline=None
 hypothesis.settings.load_profile("gradrace")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What the tests compile, and what their races choose, is kept apart from the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADRACE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def scalars_in_float64() -> Iterator[None]:
     """PyTorch keeps NAdam's product and ASGD's learning rate in its default dtype, whatever the parameters' is."""

@@ -58,7 +58,7 @@ BROKEN = "def deep():\n    raise KeyError('my mistake')\ndeep()\n"
         (["--trials", "6"], "The number of trials is 6, but halving over 3 rungs needs a multiple of 4"),
         (["--steps", "3"], "The number of steps is 3, but 3 rungs at a quarter, a half and the whole"),
         (["--batch-size", "0"], "batch_size must be at least 1, but is 0."),
-        (["--engine", "fast"], "engine must be 'auto', 'vectorized' or 'loop', but is 'fast'."),
+        (["--engine", "fast"], "engine must be 'auto', 'compiled', 'vectorized' or 'loop', but is 'fast'."),
         (["--schedule", "wild"], "schedule must be 'constant', 'cosine' or 'linear', but is 'wild'."),
         (["--lanes", "0"], "The number of lanes is 0, but must be at least 1."),
         (["--seed", "-1"], "seed must be at least 0, but is -1."),

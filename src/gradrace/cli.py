@@ -16,6 +16,7 @@ from rich.console import Console, RenderableType
 from gradrace._version import __version__
 from gradrace.errors import GradraceError, Interrupted, SpecError
 from gradrace.race import api
+from gradrace.race.profile import PURPOSES
 from gradrace.race.spec import DEFAULT_CONTENDERS, Contender
 from gradrace.report import cards, terminal
 from gradrace.store import open_store
@@ -42,6 +43,7 @@ StoreOption = Annotated[
 ]
 JsonOption = Annotated[str | None, typer.Option("--json", help="Write the summary to PATH; '-' prints it alone.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")]
+ProfileOption = Annotated[bool, typer.Option("--profile", help="Tell where the seconds went.")]
 LanesOption = Annotated[int | None, typer.Option("--lanes", help="Processes that train. Default: one for each core.")]
 Count = Annotated[int | None, typer.Option()]
 
@@ -71,7 +73,9 @@ def race(
         bool, typer.Option("--halving/--no-halving", help="Drop half of a study's trials at 1/4 and 1/2 of the steps.")
     ] = True,
     batch_size: Annotated[int | None, typer.Option(help="Examples in a batch. Default: the workload's.")] = None,
-    engine: Annotated[str, typer.Option(help="auto measures which is faster; or vectorized, or loop.")] = "auto",
+    engine: Annotated[
+        str, typer.Option(help="auto measures which is fastest; or compiled, vectorized, loop.")
+    ] = "auto",
     currency: Annotated[str, typer.Option(help="Budgets are equal in gradients, or in seconds.")] = "gradients",
     lanes: LanesOption = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
@@ -79,6 +83,7 @@ def race(
     store: StoreOption = None,
     json: JsonOption = None,
     quiet: QuietOption = False,
+    profile: ProfileOption = False,
 ) -> None:
     """Race optimizers on a workload and print the verdict."""
     result = api.race(
@@ -106,7 +111,7 @@ def race(
         json=None if json == "-" else json,
         quiet=quiet,
     )
-    _show(result.to_json(), json)
+    _show(result.to_json(), json, profile)
 
 
 def _contender(word: str) -> Contender:
@@ -118,11 +123,14 @@ def _contender(word: str) -> Contender:
     return Contender(name, label=label)
 
 
-def _show(summary: dict[str, Any], json: str | None) -> None:
+def _show(summary: dict[str, Any], json: str | None, profile: bool = False) -> None:
     if json == "-":
         print(json_module.dumps(summary, indent=1, allow_nan=False))
     else:
         _print(terminal.render(summary))
+    if profile:
+        table = terminal.profile(summary["cost"]["profile"], PURPOSES)
+        _print(table) if json != "-" else Console(stderr=True).print(table)
 
 
 @app.command()
@@ -132,6 +140,7 @@ def resume(
     store: StoreOption = None,
     json: JsonOption = None,
     quiet: QuietOption = False,
+    profile: ProfileOption = False,
 ) -> None:
     """Go on with a race that was stopped or killed."""
     if json not in (None, "-"):
@@ -139,7 +148,7 @@ def resume(
     summary = api.resume(race, store=store, lanes=lanes, quiet=quiet).to_json()
     if json not in (None, "-"):
         api.write_json(summary, Path(json))
-    _show(summary, json)
+    _show(summary, json, profile)
 
 
 @app.command()

@@ -53,7 +53,7 @@ BAD = [
     ({"seed": -1}, "seed must be at least 0, but is -1."),
     ({"seed": 2**63}, f"seed must be less than {2**63}, but is {2**63}."),
     ({"schedule": "step"}, "schedule must be 'constant', 'cosine' or 'linear', but is 'step'."),
-    ({"engine": "fast"}, "engine must be 'auto', 'vectorized' or 'loop', but is 'fast'."),
+    ({"engine": "fast"}, "engine must be 'auto', 'compiled', 'vectorized' or 'loop', but is 'fast'."),
     ({"device": "tpu"}, "device must be 'cpu' or 'cuda', but is 'tpu'."),
     ({"currency": "euro"}, "currency must be 'gradients' or 'seconds', but is 'euro'."),
     ({"lanes": 3}, f"A race has no option 'lanes'. It has: {', '.join(RaceSpec.model_fields)}."),

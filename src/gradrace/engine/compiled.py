@@ -38,12 +38,17 @@ def folder() -> Path:
     return _compiler.folder().parent / "programs"
 
 
+def machine() -> str | None:
+    """What code is compiled for; None where no C compiler works."""
+    return _compiler.machine()
+
+
 def path_of(graph: fx.GraphModule, arguments: Sequence[Tensor]) -> Path | None:
     """Where the library of a program is, or would be: named by all that determines it. None without a C compiler."""
-    machine = _compiler.machine()
-    if machine is None:
+    about = machine()
+    if about is None:
         return None
-    known = hashlib.sha256("\0".join([str(LAYOUT), torch.__version__, machine, repr(OPTIONS), graph.code]).encode())
+    known = hashlib.sha256("\0".join([str(LAYOUT), torch.__version__, about, repr(OPTIONS), graph.code]).encode())
     for tensor in [*arguments, *_constants(graph)]:
         known.update(f"{tuple(tensor.shape)} {tensor.dtype} {tensor.device}\n".encode())
     for tensor in _constants(graph):

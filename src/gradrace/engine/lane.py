@@ -16,6 +16,7 @@ PROGRESS_SECONDS = 0.2
 
 def main() -> None:
     """Read tasks from standard input, write results to standard output, until the input ends."""
+    began = float(os.environ.get("GRADRACE_LANE_BEGAN", time.time()))
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a user's model prints goes to standard error, not between the messages
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the race's to handle
@@ -33,7 +34,7 @@ def main() -> None:
     torch.set_num_threads(1)
     # Averages of vanishing gradients become denormal numbers, on which processors are up to a hundred times slower.
     torch.set_flush_denormal(True)
-    _serve(inbox, replies)
+    _serve(inbox, replies, began)
 
 
 def _listen(stream: BinaryIO, inbox: queue.Queue[Any]) -> None:
@@ -50,11 +51,14 @@ def _listen(stream: BinaryIO, inbox: queue.Queue[Any]) -> None:
             inbox.put(traceback.format_exc())
 
 
-def _serve(inbox: queue.Queue[Any], replies: BinaryIO) -> None:
+def _serve(inbox: queue.Queue[Any], replies: BinaryIO, began: float) -> None:
+    from gradrace.engine.clock import Clock
     from gradrace.engine.wire import send
     from gradrace.errors import GradraceError
 
-    state: dict[str, Any] = {}
+    clock = Clock()
+    clock.add("import", time.time() - began)
+    state: dict[str, Any] = {"clock": clock}
     pending, last = 0, time.monotonic()
 
     def progress(trial_steps: int) -> None:
@@ -71,12 +75,14 @@ def _serve(inbox: queue.Queue[Any], replies: BinaryIO) -> None:
             continue
         key, function, arguments = message
         try:
-            result = ("result", key, function(state, progress, *arguments))
+            with clock.spending("other"):
+                result = ("result", key, function(state, progress, *arguments))
         except GradraceError as error:
             result = ("error", key, error)
         except Exception:
             result = ("error", key, GradraceError(traceback.format_exc()))
         send(replies, ("progress", key, pending))
+        send(replies, ("seconds", key, clock.taken()))
         pending = 0
         send(replies, result)
 

@@ -8,6 +8,8 @@ import queue
 import subprocess
 import sys
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
@@ -35,12 +37,15 @@ class LaneDied(GradraceError):
 class Task:
     """``function(state, progress, *arguments)``, run in some lane.
 
-    ``state`` is a dict that belongs to the lane and lasts as long as it; ``progress(trial_steps)`` reports work done.
+    ``state`` is a dict that belongs to the lane and lasts as long as it; it holds the lane's ``Clock`` as "clock".
+    ``progress(trial_steps)`` reports work done. A task with ``after`` begins when the task of that key has ended and
+    its result has been dealt with; its arguments are as they are then.
     """
 
     key: str
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
+    after: str | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,7 @@ class _Process:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={
+                "GRADRACE_LANE_BEGAN": str(time.time()),
                 **{name: str(value) for name, value in MEMORY.items()},
                 **os.environ,
                 **one_thread,
@@ -108,6 +114,8 @@ class Lanes:
         self._inbox: queue.Queue[tuple[_Process, Any]] = queue.Queue()
         self._processes = [_Process(number, self._inbox) for number in range(count)]
         self._setup: Sequence[Task] = ()
+        self.seconds: Counter[str] = Counter()
+        """What the lanes spent their time on, all together."""
 
     def __enter__(self) -> Lanes:
         return self
@@ -132,9 +140,9 @@ class Lanes:
         A task whose lane dies is run once more in a fresh one; if that dies too, its result is a ``LaneDied``.
         """
         waiting, died, idle_deaths = list(reversed(tasks)), set[str](), 0
+        ended: set[str | None] = {None}
         outstanding = len(waiting)
-        for process in self._processes:
-            self._feed(process, waiting)
+        self._feed(waiting, ended)
         while outstanding:
             process, message = self._inbox.get()
             if process not in self._processes:
@@ -142,6 +150,8 @@ class Lanes:
             kind, key, value = message
             if kind == "progress":
                 progress(value)
+            elif kind == "seconds":
+                self.seconds.update(value)
             elif kind == "unreadable" or (kind == "error" and not key):
                 raise value if isinstance(value, GradraceError) else GradraceError(value)
             elif kind == "died":
@@ -149,32 +159,37 @@ class Lanes:
                 idle_deaths += task is None
                 if idle_deaths > MOST_IDLE_DEATHS:
                     raise GradraceError("Lanes keep dying before they are given work. What they print says why.")
-                fresh = self._replace(process)
+                self._replace(process)
                 if task is not None and task.key in died:
                     outstanding -= 1
                     yield Result(task.key, error=LaneDied("The process that trained this block died, twice."))
+                    ended.add(task.key)
                 elif task is not None:
                     died.add(task.key)
                     waiting.append(task)
-                self._feed(fresh, waiting)
+                self._feed(waiting, ended)
             elif key:
                 process.task = None
-                self._feed(process, waiting)
+                self._feed(waiting, ended)
                 outstanding -= 1
                 yield Result(key, value) if kind == "result" else Result(key, error=value)
+                ended.add(key)
+                self._feed(waiting, ended)
 
-    def _feed(self, process: _Process, waiting: list[Task]) -> None:
-        if process.task is None and waiting:
-            process.task = waiting.pop()
-            process.send((process.task.key, process.task.function, process.task.arguments))
+    def _feed(self, waiting: list[Task], ended: set[str | None]) -> None:
+        """Give every lane without a task the next one that may begin."""
+        for process in self._processes:
+            ready = [place for place, task in enumerate(waiting) if task.after in ended]
+            if process.task is None and ready:
+                process.task = waiting.pop(ready[-1])
+                process.send((process.task.key, process.task.function, process.task.arguments))
 
-    def _replace(self, old: _Process) -> _Process:
+    def _replace(self, old: _Process) -> None:
         new = _Process(old.number, self._inbox)
         self._processes[self._processes.index(old)] = new
         old.end()
         for task in self._setup:
             new.send((task.key, task.function, task.arguments))
-        return new
 
     def close(self) -> None:
         """End every lane, whatever it is doing."""

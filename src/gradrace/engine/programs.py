@@ -13,6 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_unflatten
 
 from gradrace.engine import compiled
+from gradrace.engine.clock import Clock
 from gradrace.engine.trial import Training, fresh_model
 from gradrace.workloads import Batch, Workload
 
@@ -76,10 +77,11 @@ class Programs:
         workload: the workload.
         compiling: whether programs that compute gradients are compiled; ``"if cached"`` takes those that were compiled
             earlier, and raises ``NotCompiledYet`` for others.
+        clock: counts the seconds of tracing and compiling.
     """
 
-    def __init__(self, workload: Workload, compiling: Compiling = "never") -> None:
-        self.workload, self.compiling = workload, compiling
+    def __init__(self, workload: Workload, compiling: Compiling = "never", clock: Clock | None = None) -> None:
+        self.workload, self.compiling, self._clock = workload, compiling, clock or Clock()
         self._known: dict[Any, _Program] = {}
         self._kinds: dict[str, int] = {}
         self.untraceable: set[Any] = set()
@@ -119,7 +121,8 @@ class Programs:
 
         # Tracing runs the function once. The masks that it draws there must not move the generator on.
         devices = [leaf.device for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_cuda]
-        with torch.random.fork_rng(devices=list(dict.fromkeys(devices))), sdpa_kernel(SDPBackend.MATH):
+        forked = torch.random.fork_rng(devices=list(dict.fromkeys(devices)))
+        with self._clock.spending("trace"), forked, sdpa_kernel(SDPBackend.MATH):
             # Without numbers: the intermediate tensors of a large program would fill gigabytes.
             graph = make_fx(flat, tracing_mode="fake", _allow_non_fake_inputs=True)(*leaves)
         draws = any(torch.Tag.nondeterministic_seeded in getattr(n.target, "tags", ()) for n in graph.graph.nodes)
@@ -138,7 +141,8 @@ class Programs:
             raise NotCompiledYet(len(graph.graph.nodes))
         if known is None:
             try:
-                known = compiled.compiled(graph, [leaf.contiguous() for leaf in leaves], path)
+                with self._clock.spending("compile"):
+                    known = compiled.compiled(graph, [leaf.contiguous() for leaf in leaves], path)
             except RuntimeError as error:
                 self.obstacle = str(error)
                 return None

@@ -20,6 +20,7 @@ from torch.utils.data import Dataset
 
 from gradrace.engine.around import Around
 from gradrace.engine.batches import Batches, Feed
+from gradrace.engine.clock import Clock
 from gradrace.engine.groups import Group, grouped
 from gradrace.engine.programs import Compiling, Layout, Programs, Within, fixed
 from gradrace.engine.scores import Scores, as_evaluation
@@ -62,7 +63,7 @@ class VectorizedTrials:
 
     def _place(self, params: Tensor) -> None:
         """Lay parameters [trials, P] out in chunks."""
-        chunk = self.training.chunk or len(params)
+        chunk = self.training.chunk or max(1, len(params))
         self._memory, self._flat = params, params
         if spare := -len(params) % chunk:
             self._memory = torch.cat([params, params[:1].expand(spare, -1)])
@@ -77,7 +78,8 @@ class VectorizedTrials:
 
     def _whole(self, chunks: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
         """What ``_chunked`` took apart, for each trial."""
-        return {name: torch.cat([chunk[name] for chunk in chunks])[: len(self._flat)] for name in chunks[0]}
+        names = chunks[0] if chunks else ()
+        return {name: torch.cat([chunk[name] for chunk in chunks])[: len(self._flat)] for name in names}
 
     @property
     def _setups(self) -> list[TrialSetup]:
@@ -319,10 +321,10 @@ def _without_none(seen: Any) -> tuple[Any, ...]:
 
 
 class Vectorized:
-    """The engine that starts such trials and keeps their programs; ``compiling`` as for ``Programs``."""
+    """The engine that starts such trials and keeps their programs; ``compiling`` and ``clock`` as for ``Programs``."""
 
-    def __init__(self, workload: Workload, compiling: Compiling = "never") -> None:
-        self.workload, self.programs = workload, Programs(workload, compiling)
+    def __init__(self, workload: Workload, compiling: Compiling = "never", clock: Clock | None = None) -> None:
+        self.workload, self.programs = workload, Programs(workload, compiling, clock)
 
     def start(self, setups: Sequence[TrialSetup], training: Training) -> VectorizedTrials:
         """Trials at step 0. Rows of one optimizer should be neighbours; each run of neighbours is one update."""

@@ -68,7 +68,7 @@ def race(
         ema: evaluate with an exponential average of the weights that keeps this share at each step. 0 for none.
         halving: drop half of a study's trials at a quarter and at half of the steps.
         batch_size: examples in a batch; the workload's own by default.
-        engine: ``"auto"`` measures which is faster, ``"vectorized"`` or ``"loop"`` insist.
+        engine: ``"auto"`` measures which is fastest; ``"compiled"``, ``"vectorized"`` or ``"loop"`` insist.
         currency: what equal budgets are counted in: ``"gradients"``, or ``"seconds"`` of measured step time.
         lanes: processes that train; one for each core by default.
         device: ``"cpu"`` or ``"cuda"``.

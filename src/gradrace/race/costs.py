@@ -29,7 +29,11 @@ def measure_costs(state: dict[str, Any], progress: Progress) -> dict[str, dict[s
     The contenders take turns, round after round, and the median round counts: a busy moment of the machine falls on
     all of them alike.
     """
-    grounds: Grounds = state["grounds"]
+    with state["clock"].spending("costs"):
+        return _measured(state["grounds"])
+
+
+def _measured(grounds: Grounds) -> dict[str, dict[str, float]]:
     workload, training = grounds.workload, grounds.training(MEASURED_STEPS)
     if workload.training_loop is not None:
         raise WorkloadError("The workload trains by a loop of its own, whose steps cannot be timed apart.")

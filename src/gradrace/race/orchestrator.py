@@ -5,21 +5,25 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import torch
 
 from gradrace._version import __version__
-from gradrace.engine.lanes import Lanes
+from gradrace.engine.lanes import Lanes, Result
 from gradrace.engine.lanes import Task as LaneTask
 from gradrace.errors import GradraceError, Interrupted, SpecError
 from gradrace.optimizers import TorchOptimizer
 from gradrace.outcomes import Outcome
 from gradrace.race import costs, probe
 from gradrace.race.choose import choices, edges_left, find_extensions
+from gradrace.race.paths import Memory, Speeds, Way, compile_seconds, trained_meanwhile, worth_compiling
 from gradrace.race.plan import (
+    OWN,
+    SHARED,
     Block,
     Choice,
     Extension,
@@ -28,12 +32,17 @@ from gradrace.race.plan import (
     edge_blocks,
     tuning_blocks,
 )
+from gradrace.race.profile import process_seconds, profile
 from gradrace.race.rungs import check_halving
 from gradrace.race.spec import Contender, RaceSpec, Task, describe, race_id
-from gradrace.race.train import Grounds, failed_block, prepare, train_block
+from gradrace.race.train import Compiled, Grounds, Trained, compile_program, failed_block, prepare, train_block
 from gradrace.store import RaceRecord, Store
 
 CONFIRMATION = "confirmation"
+COMPILING = {f"compile {kind}": kind for kind in (SHARED, OWN)}
+"""Keys of the tasks that compile, and the kinds of blocks that they are for."""
+CHOSEN = ("engine", "reason", "chunk", "compiled", "opened", "meanwhile")
+"""What of a plan was measured, and is chosen alike when the same race is run again on this machine."""
 
 
 class Watch(Protocol):
@@ -104,7 +113,7 @@ def run(
     record = _find(store, entry.id)
     if store is not None and record is not None and record.status == "finished":
         return store, record
-    started = time.perf_counter()
+    before, started, seconds = process_seconds(), time.perf_counter(), {}
     try:
         with Lanes(lanes) as workers:
             workers.prepare(prepare, entry.grounds())
@@ -114,7 +123,10 @@ def run(
                 spec = describe(entry.spec, entry.contenders, entry.task)
                 record = store.create_race(entry.id, spec, _stored(entry, plan), machine(), __version__)
             store.set_status(entry.id, "running")
-            _Race(entry, Plan.from_dict(record.plan), store, workers, watch).run()
+            racing = _Race(entry, Plan.from_dict(record.plan), store, workers, watch)
+            racing.run()
+            within = time.perf_counter() - started
+            seconds = profile(before, within, workers.seconds, len(workers), racing.writing)
     except KeyboardInterrupt:
         if store is None or record is None:
             raise Interrupted("Stopped before the first trial; nothing was written.") from None
@@ -123,7 +135,9 @@ def run(
         raise Interrupted(
             f"Stopped. {done} finished trials are stored; go on with: gradrace resume {entry.id}"
         ) from None
-    store.write_note(entry.id, f"session {len(store.notes(entry.id)):04d}", {"seconds": time.perf_counter() - started})
+    whole = time.perf_counter() - started
+    note = {"seconds": whole, "profile": {**seconds, "end": before + whole - sum(seconds.values())}}
+    store.write_note(entry.id, f"session {len(store.notes(entry.id)):04d}", note)
     store.set_status(entry.id, "finished")
     return store, store.race(entry.id)
 
@@ -142,7 +156,7 @@ def _find(store: Store | None, race: str) -> RaceRecord | None:
 def make_plan(entry: Entry, workers: Lanes) -> Plan:
     """Try the workload, measure what must be measured, and fix the plan."""
     findings: probe.Findings = _one(workers, probe.probe)
-    spec, steps = entry.spec, {}
+    spec, steps, work = entry.spec, {}, entry.task.workload
     measured = _one(workers, costs.measure_costs) if spec.currency == "seconds" else {}
     cheapest = min((cost["step_seconds"] for cost in measured.values()), default=1.0)
     for contender in entry.contenders:
@@ -153,7 +167,7 @@ def make_plan(entry: Entry, workers: Lanes) -> Plan:
         if spec.halving:
             check_halving(spec.trials, steps[contender.label])
     objects = tuple(c.label for c in entry.contenders if isinstance(c.rule, TorchOptimizer))
-    return Plan(
+    plan = Plan(
         findings.engine,
         findings.reason,
         findings.stochastic,
@@ -161,8 +175,41 @@ def make_plan(entry: Entry, workers: Lanes) -> Plan:
         findings.parameters,
         findings.untrained,
         objects,
-        entry.task.workload.evaluations,
+        work.evaluations,
+        findings.chunk,
+        separate=work.order != "time" and not work.online,
     )
+    if remembered := Memory(entry.id).recall().get("plan"):
+        return replace(plan, **{name: remembered[name] for name in CHOSEN if name in remembered})
+    if findings.speeds is not None and findings.engine == "vectorized" and spec.engine != "vectorized":
+        plan = _with_ways(entry, plan, findings.speeds, len(workers))
+    Memory(entry.id).keep(plan={name: getattr(plan, name) for name in CHOSEN})
+    return plan
+
+
+def _with_ways(entry: Entry, plan: Plan, speeds: Speeds, lanes: int) -> Plan:
+    """The plan with what is compiled, and what is trained while the compiler works."""
+    spec, contenders = entry.spec, entry.contenders
+    constant = spec.schedule == "constant"
+    steps: dict[str, int] = Counter()
+    for block in tuning_blocks(spec, contenders, plan):
+        steps[plan.kind_of(block.trials)] += block.trial_steps(constant)
+    steps[SHARED if plan.stochastic or not plan.separate else OWN] += confirmation_steps(spec, plan)
+    kinds = tuple(speeds.nodes or ()) if spec.engine == "compiled" else worth_compiling(speeds, steps)
+    if not kinds or speeds.nodes is None:
+        return plan
+    opened = tuple(kind for kind in kinds if speeds.nodes[kind])
+    plan = replace(plan, compiled=kinds, opened=opened)
+    if SHARED in opened and spec.engine == "auto":
+        blocks = tuning_blocks(spec, contenders, plan)
+        chosen = trained_meanwhile(blocks, compile_seconds(speeds.nodes[SHARED]), speeds, lanes)
+        plan = replace(plan, meanwhile=chosen)
+    return plan
+
+
+def confirmation_steps(spec: RaceSpec, plan: Plan) -> int:
+    """Trial-steps of the confirmation."""
+    return spec.studies * spec.seeds * sum(plan.steps.values())
 
 
 def _one(workers: Lanes, function: Any) -> Any:
@@ -179,6 +226,13 @@ class _Race:
     def __init__(self, entry: Entry, plan: Plan, store: Store, workers: Lanes, watch: Watch) -> None:
         self.entry, self.plan, self.store, self.workers, self.watch = entry, plan, store, workers, watch
         self.done = store.blocks(entry.id)
+        self.fallbacks: dict[str, Any] = dict(store.notes(entry.id).get("fallbacks", {}))
+        self.writing = 0.0
+        """Seconds spent writing outcomes."""
+        self.memory = Memory(entry.id)
+        settled = {**self.memory.recall().get("ways", {}), **store.notes(entry.id).get("ways", {})}
+        self.ways = {kind: Way(settled[kind]["engine"]) for kind in plan.opened if kind in settled}
+        self.settled: dict[str, Any] = {kind: settled[kind] for kind in self.ways}
 
     def run(self) -> None:
         """Steps 1 to 6 of the protocol; what follows from the outcomes (7 to 9) is computed when it is asked for."""
@@ -204,18 +258,56 @@ class _Race:
                 self.watch.block([known[trial.id] for trial in block.trials], trained=False)
         longest_first = sorted(missing, key=lambda block: -block.trial_steps(constant))
         by_id = {block.id: block for block in blocks}
-        tasks = [LaneTask(block.id, train_block, (block,)) for block in longest_first]
-        for result in self.workers.run(tasks, self.watch.steps):
+        for result in self.workers.run(self._tasks(longest_first), self.watch.steps):
+            if result.key in COMPILING:
+                self._settle(COMPILING[result.key], result)
+                continue
             block = by_id[result.key]
-            outcomes = result.value if result.error is None else failed_block(block, str(result.error))
+            trained: Trained = result.value or Trained(failed_block(block, str(result.error)))
+            outcomes = trained.outcomes
+            if trained.fallback:
+                self.fallbacks[block.id] = trained.fallback
+                self.store.write_note(self.entry.id, "fallbacks", self.fallbacks)
+            began = time.perf_counter()
             self.store.write_block(self.entry.id, block.id, outcomes)
+            self.writing += time.perf_counter() - began
             known.update({outcome.trial: outcome for outcome in outcomes})
             self.watch.block(outcomes, trained=True)
         return [known[trial.id] for block in blocks for trial in block.trials]
 
+    def _tasks(self, blocks: Sequence[Block]) -> list[LaneTask]:
+        """Programs that must be compiled first, then blocks; those that need such a program wait for it."""
+        tasks: list[LaneTask] = []
+        first: list[LaneTask] = []
+        last: list[LaneTask] = []
+        keys = {kind: key for key, kind in COMPILING.items()}
+        waiting = [block for block in blocks if block.engine == "compiled"]
+        for kind in self.plan.opened if waiting else ():
+            if kind not in self.ways:
+                self.ways[kind] = Way("compiled")
+                same = [block for block in waiting if self.plan.kind_of(block.trials) == kind]
+                # The program of the later stages is compiled when tuning leaves a lane idle.
+                sample = same[0] if same else _of_two_seeds(waiting[0])
+                (first if same else last).append(LaneTask(keys[kind], compile_program, (sample,)))
+        open_now = {task.key for task in first}
+        for block in blocks:
+            kind = self.plan.kind_of(block.trials)
+            way = self.ways.get(kind) if block.engine == "compiled" else None
+            after = keys[kind] if way is not None and keys[kind] in open_now else None
+            tasks.append(LaneTask(block.id, train_block, (block, way), after))
+        return [*first, *tasks, *last]
+
+    def _settle(self, kind: str, result: Result) -> None:
+        """A program is compiled, or cannot be: from here on its blocks have their engine for good."""
+        found: Compiled = result.value if result.error is None else Compiled(str(result.error))
+        way = self.ways[kind]
+        way.engine = "compiled" if found.faster or self.entry.spec.engine == "compiled" else "vectorized"
+        self.settled[kind] = {"engine": way.engine, "reason": found.sentence(kind)}
+        self.store.write_note(self.entry.id, "ways", self.settled)
+        self.memory.keep(ways=self.settled)
+
     def _confirmation_steps(self) -> int:
-        spec = self.entry.spec
-        return spec.studies * spec.seeds * sum(self.plan.steps.values())
+        return confirmation_steps(self.entry.spec, self.plan)
 
     def note(
         self, extensions: Sequence[Extension], chosen: Sequence[Choice], left: Sequence[tuple[str, int, str, str]]
@@ -253,6 +345,12 @@ def around_in_words(values: Mapping[str, float], spec: RaceSpec) -> str:
     parts = [words[name].format(value) for name, value in values.items() if value]
     parts += [f"{spec.schedule} schedule"] if spec.schedule != "constant" else []
     return f"  # with {', '.join(parts)}" if parts else ""
+
+
+def _of_two_seeds(block: Block) -> Block:
+    """A block like one of the later stages, in which trials have seeds, and so batches, of their own."""
+    trials = tuple(replace(trial, seed=1 + place % 2) for place, trial in enumerate(block.trials))
+    return replace(block, trials=trials)
 
 
 def _stored(entry: Entry, plan: Plan) -> dict[str, Any]:

@@ -8,19 +8,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import groupby
 from typing import Any
 
 from gradrace.outcomes import Stage
 from gradrace.race.points import configuration, sobol
-from gradrace.race.rungs import rung_steps
+from gradrace.race.rungs import RUNGS, rung_steps
 from gradrace.race.spec import Contender, RaceSpec
 from gradrace.space import Dimension
 
+CHUNK_TRIALS, CHUNK_TRIALS_OF_SMALL, SMALL = 12, 24, 2048
+"""Trials whose gradients a compiled program computes at a time, about: of models with SMALL parameters or more, and of
+smaller ones. What such a chunk needs is still in the cache when it is used again; see decision 12 for the measurement.
+"""
 BLOCK_TRIALS = 24
 """Trials alive in a block, on average over its steps. More hardly dilute the overhead of an operation further, and a
 core's share of the cache still holds the parameters, gradients and state of so many small models."""
+LEAST_CHUNK = 8
+"""Fewer trials at a time do not repay what each operation costs beside its arithmetic."""
+MOST_SPARE = 1.35
+"""A block is compiled for chunks of trials only where filling up the last one makes it at most so much larger."""
+SHARED, OWN = "shared batches", "own batches"
+"""Kinds of blocks, each with a program of its own: all trials see the same batch, or each that of its seed."""
 EXTENSION_SHARE = 4
 """One in so many of a study's trials is spent beyond an edge that its choice lies at."""
 
@@ -37,6 +47,11 @@ class Plan:
         objects: labels of contenders that are no update rules; they train one model at a time, by the loop engine.
         untrained: metric of the model before its first step, on the validation split; None if it is not finite.
         evaluations: points of a learning curve, besides the rungs.
+        chunk: trials of a compiled block whose gradients are computed at a time; see ``Training``.
+        separate: trials of different seeds see different batches.
+        compiled: kinds of blocks that are compiled (``SHARED``, ``OWN``), where the engine is the vectorized one.
+        opened: those of them whose program was not there when the race began: it is compiled and tried first.
+        meanwhile: blocks that are not compiled, to be trained while the compiler works.
     """
 
     engine: str
@@ -47,6 +62,11 @@ class Plan:
     untrained: float | None = None
     objects: tuple[str, ...] = ()
     evaluations: int = 20
+    chunk: int = 0
+    separate: bool = True
+    compiled: tuple[str, ...] = ()
+    opened: tuple[str, ...] = ()
+    meanwhile: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The plan as JSON types."""
@@ -55,12 +75,18 @@ class Plan:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Plan:
         """The plan that ``to_dict`` described."""
-        names = ("engine", "reason", "stochastic", "steps", "parameters", "untrained", "evaluations")
-        return cls(**{name: values[name] for name in names}, objects=tuple(values["objects"]))
+        known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
+        made: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in known.items()}
+        return cls(**made)
 
     def engine_of(self, label: str) -> str:
         """The engine that trains a contender's trials."""
         return "loop" if label in self.objects and self.engine == "vectorized" else self.engine
+
+    def kind_of(self, trials: Iterable[PlannedTrial]) -> str:
+        """The kind of a block of these trials."""
+        several = len({(trial.study, trial.seed) for trial in trials}) > 1
+        return OWN if several and self.separate else SHARED
 
 
 @dataclass(frozen=True)
@@ -82,7 +108,10 @@ class PlannedTrial:
 
 @dataclass(frozen=True)
 class Block:
-    """Trials that are trained together, neighbours by contender, and the steps at which half of each study drops."""
+    """Trials that are trained together, neighbours by contender, and the steps at which half of each study drops.
+
+    ``chunk``: see ``Training``.
+    """
 
     id: str
     stage: Stage
@@ -91,6 +120,7 @@ class Block:
     steps: int
     rungs: tuple[int, ...]
     checkpoints: tuple[int, ...] = field(default=())
+    chunk: int = 0
 
     def trial_steps(self, constant: bool) -> int:
         """Training steps of all its trials; without a constant schedule every rung starts anew."""
@@ -199,6 +229,7 @@ def _blocks(
 
     Trials of different length or engine are apart, and where the model is stochastic also trials of different seeds:
     one block for each study then, and lanes would wait for each other at the end. Such blocks are half as large.
+    Compiled ones are filled so that the trials left after the last rung make whole chunks.
     """
     whole = 2 * BLOCK_TRIALS if halving and not plan.stochastic else BLOCK_TRIALS
 
@@ -209,13 +240,46 @@ def _blocks(
 
     blocks: list[Block] = []
     for (steps, engine, _), same in groupby(sorted(groups, key=kind), key=kind):
-        for members in _packed(list(same), whole):
+        filled = plan.chunk > 0 and engine == "vectorized" and bool(plan.compiled)
+        for members in _filled(list(same), plan.chunk, halving) if filled else _packed(list(same), whole):
             trials = tuple(sorted(members, key=lambda trial: trial.contender))
             identity = "/".join(part for part in (stage.value, name, f"{len(blocks):04d}") if part)
             rungs = rung_steps(steps, halving)
             points = {max(1, steps * part // plan.evaluations) for part in range(1, plan.evaluations + 1)}
-            blocks.append(Block(identity, stage, trials, engine, steps, rungs, tuple(sorted(points | set(rungs)))))
+            block = Block(identity, stage, trials, engine, steps, rungs, tuple(sorted(points | set(rungs))))
+            left = _left(len(trials), halving)
+            fits = math.ceil(left / plan.chunk) * plan.chunk <= MOST_SPARE * left if plan.chunk else False
+            if engine == "vectorized" and fits and plan.kind_of(trials) in plan.compiled:
+                later = replace(block, engine="compiled", chunk=plan.chunk)
+                block = block if identity in plan.meanwhile else later
+            blocks.append(block)
     return blocks
+
+
+def _left(trials: int, halving: bool) -> int:
+    """Trials that are left after the last rung."""
+    for _ in range(RUNGS - 1 if halving else 0):
+        trials = math.ceil(trials / 2)
+    return trials
+
+
+def chunk_of(spec: RaceSpec, contenders: int, parameters: int) -> int:
+    """How many trials' gradients a compiled program computes: those left of a study, or an equal part of them."""
+    whole = max(LEAST_CHUNK, _left(spec.trials, spec.halving) * contenders)
+    size = CHUNK_TRIALS if parameters >= SMALL else CHUNK_TRIALS_OF_SMALL
+    return math.ceil(whole / max(1, round(whole / size)))
+
+
+def _filled(groups: Sequence[Sequence[PlannedTrial]], chunk: int, halving: bool) -> Iterable[list[PlannedTrial]]:
+    """Runs of groups of which about BLOCK_TRIALS trials are left in the end, in whole chunks."""
+    size, members = max(1, round(BLOCK_TRIALS / chunk)) * chunk, list[PlannedTrial]()
+    for group in groups:
+        if members and _left(len(members) + len(group), halving) > size:
+            yield members
+            members = []
+        members = [*members, *group]
+    if members:
+        yield members
 
 
 def _packed(groups: Sequence[Sequence[PlannedTrial]], size: int) -> Iterable[list[PlannedTrial]]:

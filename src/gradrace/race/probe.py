@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 import statistics
-import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gradrace._discovery import users_lines
+from gradrace.engine.programs import NotCompiledYet
 from gradrace.engine.trial import Training, Trials, TrialSetup, fresh_model
 from gradrace.errors import GradraceError, SpecError, WorkloadError
 from gradrace.optimizers import Optimizer
 from gradrace.race.first_batch import check_factory, check_first_batch, check_length
-from gradrace.race.train import Grounds, Progress
+from gradrace.race.paths import Speeds, compared
+from gradrace.race.plan import OWN, SHARED, chunk_of
+from gradrace.race.train import TIMED_STEPS, Grounds, Progress, timed
 from gradrace.workloads import Workload
 
-TIMED_STEPS = 5
 TRIALS_EACH = 8
 
 
@@ -29,6 +30,8 @@ class Findings:
     stochastic: bool
     parameters: int
     untrained: float | None
+    chunk: int = 0
+    speeds: Speeds | None = None
 
 
 def probe(state: dict[str, Any], progress: Progress) -> Findings:
@@ -39,7 +42,8 @@ def probe(state: dict[str, Any], progress: Progress) -> Findings:
         SpecError: the spec insists on an engine that cannot train this workload.
     """
     try:
-        return _findings(state)
+        with state["clock"].spending("try"):
+            return _findings(state)
     except GradraceError:
         raise
     except Exception as error:
@@ -63,12 +67,15 @@ def _findings(state: dict[str, Any]) -> Findings:
     stochastic = check_first_batch(workload, model, setups[0].stream, training) or workload.fetched
     loop_seconds, untrained = _try_contenders(state, setups, training)
     rules = [setup for setup in setups if isinstance(setup.optimizer, Optimizer)]
+    parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    chunk, speeds = chunk_of(grounds.spec, len(rules), parameters), None
     engine, reason = "loop", "No contender is an update rule; other optimizers train one model at a time."
     if rules:
         rule_seconds = statistics.mean(loop_seconds[setups.index(setup)] for setup in rules)
-        engine, reason = _choose_engine(state, rules, training, rule_seconds)
-    parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    return Findings(engine, reason, stochastic, parameters, untrained if math.isfinite(untrained) else None)
+        several = not stochastic and workload.order != "time" and not workload.online
+        engine, reason, speeds = _choose_engine(state, rules, replace(training, chunk=chunk), rule_seconds, several)
+    known = untrained if math.isfinite(untrained) else None
+    return Findings(engine, reason, stochastic, parameters, known, chunk, speeds)
 
 
 def _try_training_loop(state: dict[str, Any], setup: TrialSetup, training: Training) -> Findings:
@@ -93,28 +100,63 @@ def _try_training_loop(state: dict[str, Any], setup: TrialSetup, training: Train
 
 
 def _choose_engine(
-    state: dict[str, Any], setups: list[TrialSetup], training: Training, loop_seconds: float
-) -> tuple[str, str]:
-    """The engine and the reason for it, in a sentence."""
+    state: dict[str, Any], setups: list[TrialSetup], training: Training, loop_seconds: float, several: bool
+) -> tuple[str, str, Speeds | None]:
+    """The engine, the reason for it in a sentence, and what was measured. ``training`` is that of a compiled block."""
     grounds: Grounds = state["grounds"]
     wanted = grounds.spec.engine
     if wanted == "loop":
-        return "loop", "The spec asks for it."
+        return "loop", "The spec asks for it.", None
     obstacle = _obstacle(grounds.workload)
     if obstacle is None:
         try:
             many = [setup for setup in setups for _ in range(TRIALS_EACH)]
-            seconds, _ = _try(grounds.workload, state["engines"]["vectorized"].start(many, training))
+            seconds, _ = _try(grounds.workload, state["engines"]["vectorized"].start(many, replace(training, chunk=0)))
         except Exception as error:
             obstacle = f"the model cannot be vectorized: {str(error).strip().splitlines()[0]}"
         else:
-            ratio = loop_seconds / seconds
-            compared = f"{ratio:.1f} times as fast as" if ratio >= 1 else f"{1 / ratio:.1f} times slower than"
-            reason = f"In a try of {TIMED_STEPS} steps the vectorized engine was {compared} the loop engine."
-            return ("vectorized" if ratio >= 1 or wanted == "vectorized" else "loop"), reason
-    if wanted == "vectorized":
+            speeds = Speeds(loop_seconds, seconds)
+            if wanted != "vectorized":
+                speeds = _compiled_before(state, many, training, speeds, several)
+            if wanted == "compiled" and speeds.obstacle:
+                raise SpecError(f"Nothing can be compiled for '{grounds.workload.name}': {speeds.obstacle}.")
+            reason = f"In a try the vectorized engine was {compared(loop_seconds, seconds)} the loop engine"
+            if speeds.compiled is not None:
+                reason += f", and compiled it was {compared(loop_seconds, speeds.compiled)} it"
+            best = min(seconds, speeds.compiled or math.inf)
+            engine = "vectorized" if best <= loop_seconds or wanted in ("vectorized", "compiled") else "loop"
+            return engine, f"{reason}.", speeds
+    if wanted in ("vectorized", "compiled"):
         raise SpecError(f"The vectorized engine cannot train '{grounds.workload.name}': {obstacle}. 'loop' can.")
-    return "loop", f"Not vectorized: {obstacle}."
+    return "loop", f"Not vectorized: {obstacle}.", None
+
+
+def _compiled_before(
+    state: dict[str, Any], setups: list[TrialSetup], training: Training, speeds: Speeds, several: bool
+) -> Speeds:
+    """Which programs of the workload were compiled earlier, on this machine, and how fast they are."""
+    engine = state["engines"]["compiled"]
+    nodes: dict[str, int] = {}
+    engine.programs.compiling = "if cached"
+    seconds = None
+    try:
+        for kind in (SHARED, OWN) if several else (SHARED,):
+            streams = [(*setup.stream[:2], place % 2 if kind == OWN else 0) for place, setup in enumerate(setups)]
+            given = [replace(setup, stream=stream) for setup, stream in zip(setups, streams, strict=True)]
+            try:
+                trials = engine.start(given, training)
+                if kind == SHARED:
+                    seconds, _ = _try(state["grounds"].workload, trials)
+                else:
+                    trials.train(1)
+                nodes[kind] = 0
+            except NotCompiledYet as missing:
+                nodes[kind] = missing.nodes
+    finally:
+        engine.programs.compiling = "always"
+    if engine.programs.obstacle is not None:
+        return replace(speeds, obstacle=engine.programs.obstacle)
+    return replace(speeds, compiled=seconds, nodes=nodes)
 
 
 def _try_contenders(state: dict[str, Any], setups: list[TrialSetup], training: Training) -> tuple[list[float], float]:
@@ -148,9 +190,7 @@ def _try(workload: Workload, trials: Trials) -> tuple[float, float]:
     """Seconds of the timed steps (the first step, which may trace, not counted), and the metric before."""
     untrained = trials.evaluate("validation").metric
     trials.train(1)
-    start = time.perf_counter()
-    losses = trials.train(TIMED_STEPS + 1)
-    seconds = time.perf_counter() - start
+    losses, seconds = timed(trials)
     metric = trials.evaluate("validation").metric
     if not any(trials.failures()) and math.isfinite(losses[0]) and math.isnan(untrained[0]) and math.isnan(metric[0]):
         raise WorkloadError(

@@ -201,7 +201,7 @@ class RaceSpec(BaseModel):
     decay_biases: bool = False
     ema: float = Field(default=0.0, ge=0, lt=1)
     halving: bool = True
-    engine: Literal["auto", "vectorized", "loop"] = "auto"
+    engine: Literal["auto", "compiled", "vectorized", "loop"] = "auto"
     device: Literal["cpu", "cuda"] = "cpu"
     currency: Literal["gradients", "seconds"] = "gradients"
     seed: int = Field(default=0, ge=0, lt=2**63)

@@ -11,18 +11,22 @@ from typing import Any
 
 import torch
 
+from gradrace._discovery import users_lines
+from gradrace.engine.clock import Clock
 from gradrace.engine.loop import Loop
 from gradrace.engine.own_loop import OwnLoop
 from gradrace.engine.trial import Evaluation, Surroundings, Training, Trials, TrialSetup
 from gradrace.engine.vectorized import Vectorized
 from gradrace.outcomes import Curve, Outcome, Stage, Status
+from gradrace.race.paths import Way
 from gradrace.race.plan import Block, PlannedTrial
 from gradrace.race.rungs import survivors
 from gradrace.race.spec import Contender, RaceSpec
 from gradrace.workloads import Workload
 
-ENGINES = {"loop": Loop, "vectorized": Vectorized, "training loop": OwnLoop}
 Progress = Callable[[int], None]
+TIMED_STEPS, TIMED_SECONDS, MOST_ROUNDS = 5, 0.2, 4
+"""A way of training is timed over so many steps, again and again until so many seconds or rounds are over."""
 
 
 @dataclass(frozen=True)
@@ -41,34 +45,103 @@ class Grounds:
         around = Surroundings(**contender.surroundings(trial.configuration, self.spec))
         return TrialSetup(contender.rule, hyper, contender.options, stream, around)
 
-    def training(self, steps: int) -> Training:
+    def training(self, steps: int, chunk: int = 0) -> Training:
         """Conditions that all trials of a block share."""
         spec = self.spec
-        return Training(steps, spec.batch_size, spec.schedule, spec.decay_biases, spec.device)
+        return Training(steps, spec.batch_size, spec.schedule, spec.decay_biases, spec.device, chunk=chunk)
 
 
 def prepare(state: dict[str, Any], progress: Progress, grounds: Grounds) -> None:
     """Keep the race's grounds in a lane, and one engine of each kind with its traced programs."""
     state["grounds"] = grounds
-    state["engines"] = {name: engine(grounds.workload) for name, engine in ENGINES.items()}
+    clock: Clock = state.setdefault("clock", Clock())
+    work = grounds.workload
+    state["engines"] = {
+        "loop": Loop(work),
+        "vectorized": Vectorized(work, clock=clock),
+        "compiled": Vectorized(work, "always", clock),
+        "training loop": OwnLoop(work),
+    }
 
 
-def train_block(state: dict[str, Any], progress: Progress, block: Block) -> list[Outcome]:
-    """Train a block to its end. An error of the user's code costs the trials that it happens in, not the race."""
+@dataclass(frozen=True)
+class Trained:
+    """The outcomes of a block, and why the loop engine trained it, if it was to be another one."""
+
+    outcomes: list[Outcome]
+    fallback: str = ""
+
+
+def train_block(state: dict[str, Any], progress: Progress, block: Block, way: Way | None = None) -> Trained:
+    """Train a block to its end. An error of the user's code costs the trials that it happens in, not the race.
+
+    ``way`` is the engine where that was open when the race was planned.
+    """
     grounds: Grounds = state["grounds"]
-    start = time.perf_counter()
+    start, engine, fallback = time.perf_counter(), way.engine if way else block.engine, ""
     try:
-        outcomes = _Run(grounds, block, state["engines"][block.engine], progress).outcomes()
+        outcomes = _Run(grounds, block, state["engines"][engine], progress, state["clock"]).outcomes()
     except torch.OutOfMemoryError:
         raise
-    except Exception:
-        if block.engine != "vectorized":
+    except Exception as error:
+        if engine not in ("vectorized", "compiled"):
             raise
+        fallback = users_lines(error).strip().splitlines()[-1]
         # One trial's error ends a vectorized block. One by one, only the trials that raise are lost, and named.
-        outcomes = _Run(grounds, block, state["engines"]["loop"], progress).outcomes()
+        outcomes = _Run(grounds, block, state["engines"]["loop"], progress, state["clock"]).outcomes()
     seconds = time.perf_counter() - start
     steps = sum(outcome.steps for outcome in outcomes) or 1
-    return [replace(outcome, seconds=seconds * outcome.steps / steps) for outcome in outcomes]
+    return Trained([replace(outcome, seconds=seconds * outcome.steps / steps) for outcome in outcomes], fallback)
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What came of compiling a program: seconds per trial-step without it and with it, or why there is none."""
+
+    obstacle: str = ""
+    vectorized: float = 0.0
+    compiled: float = 0.0
+
+    @property
+    def faster(self) -> bool:
+        """Whether blocks are better compiled."""
+        return not self.obstacle and self.compiled <= self.vectorized
+
+    def sentence(self, kind: str) -> str:
+        """The same in words."""
+        if self.obstacle:
+            return f"Blocks with {kind} were not compiled: {self.obstacle}."
+        ratio = self.vectorized / self.compiled
+        return f"Blocks with {kind}: compiled {ratio:.1f} times as fast as not compiled."
+
+
+def compile_program(state: dict[str, Any], progress: Progress, block: Block) -> Compiled:
+    """Compile the program that trains such a block, and try it beside the vectorized engine."""
+    grounds: Grounds = state["grounds"]
+    setups = [grounds.setup(trial) for trial in block.trials[: block.chunk]]
+    seconds = {}
+    for name in ("compiled", "vectorized"):
+        engine = state["engines"][name]
+        try:
+            with state["clock"].spending("try"):
+                trials = engine.start(setups, grounds.training(block.steps, block.chunk))
+                trials.train(1)
+                if engine.programs.obstacle is not None:
+                    return Compiled(engine.programs.obstacle)
+                seconds[name] = timed(trials)[1] / len(setups)
+        except Exception as error:
+            return Compiled(users_lines(error))
+    return Compiled(vectorized=seconds["vectorized"], compiled=seconds["compiled"])
+
+
+def timed(trials: Trials) -> tuple[list[float], float]:
+    """Losses, and the seconds of a step: the fastest of some rounds, after the first step."""
+    losses, rounds = [math.nan], list[float]()
+    while len(rounds) < MOST_ROUNDS and sum(rounds) < TIMED_SECONDS:
+        start = time.perf_counter()
+        losses = trials.train(1 + (len(rounds) + 1) * TIMED_STEPS)
+        rounds.append(time.perf_counter() - start)
+    return losses, min(rounds) / TIMED_STEPS
 
 
 def failed_block(block: Block, sentence: str) -> list[Outcome]:
@@ -93,8 +166,10 @@ def failed_block(block: Block, sentence: str) -> list[Outcome]:
 class _Run:
     """One block under way."""
 
-    def __init__(self, grounds: Grounds, block: Block, engine: Loop | Vectorized | OwnLoop, progress: Progress) -> None:
-        self.grounds, self.block, self.engine, self.progress = grounds, block, engine, progress
+    def __init__(
+        self, grounds: Grounds, block: Block, engine: Loop | Vectorized | OwnLoop, progress: Progress, clock: Clock
+    ) -> None:
+        self.grounds, self.block, self.engine, self.progress, self.clock = grounds, block, engine, progress, clock
         self.live = list(range(len(block.trials)))
         self.curves = [Curve() for _ in block.trials]
         self.ended: dict[int, Outcome] = {}
@@ -118,14 +193,17 @@ class _Run:
         setups = [self.grounds.setup(self.block.trials[index]) for index in self.live]
         for index in self.live:
             self.curves[index] = Curve()
-        return self.engine.start(setups, self.grounds.training(steps))
+        with self.clock.spending("train"):
+            return self.engine.start(setups, self.grounds.training(steps, self.block.chunk))
 
     def _train(self, trials: Trials, start: int, rung: int) -> Evaluation:
         """To the next rung, with an evaluation at every checkpoint on the way."""
         evaluation, done = Evaluation(), start
         for step in (step for step in self.block.checkpoints if start < step <= rung):
-            losses = trials.train(step)
-            evaluation = trials.evaluate("validation")
+            with self.clock.spending("train"):
+                losses = trials.train(step)
+            with self.clock.spending("evaluate"):
+                evaluation = trials.evaluate("validation")
             for row, index in enumerate(self.live):
                 curve = self.curves[index]
                 curve.step.append(step)
@@ -140,7 +218,10 @@ class _Run:
         """Note the outcomes of trials that end here; the rows of those that go on."""
         rows = list(range(len(self.live)))
         kept = rows if last else self._survivors(evaluation)
-        test = trials.evaluate("test") if last and self.block.stage is Stage.CONFIRMATION else None
+        test = None
+        if last and self.block.stage is Stage.CONFIRMATION:
+            with self.clock.spending("evaluate"):
+                test = trials.evaluate("test")
         diverged, failures = trials.diverged_at(), trials.failures()
         for row in rows:
             if last or row not in kept:

@@ -123,6 +123,13 @@ def failures(outcomes: Sequence[Outcome]) -> list[str]:
     ]
 
 
+def fallbacks(blocks: Mapping[str, str]) -> str:
+    """Blocks that the loop engine trained in another's place, with the commonest error."""
+    error, _ = Counter(blocks.values()).most_common(1)[0]
+    plural = "s were" if len(blocks) != 1 else " was"
+    return f"{len(blocks)} block{plural} trained by the loop engine, because the vectorized one raised: {error}"
+
+
 def censored(count: int, workload: Mapping[str, Any]) -> str:
     """How values that do not exist entered the verdict."""
     plural = "s have" if count != 1 else " has"

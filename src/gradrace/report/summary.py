@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -110,7 +111,7 @@ def summarize(record: RaceRecord, outcomes: Sequence[Outcome], notes: Mapping[st
         "gradrace": record.version,
         "race": {"id": record.id, "created": record.created, "status": record.status},
         "workload": race.workload,
-        "plan": {**race.numbers, **_plan(record.plan)},
+        "plan": {**race.numbers, **_plan(record.plan, notes.get("ways", {}))},
         "machine": record.machine,
         "cost": _cost(race),
     }
@@ -250,25 +251,36 @@ def _warnings(race: Race, rows: Sequence[Mapping[str, Any]], pairs: Sequence[Pai
         found.append(sentences.too_few_studies(race.numbers["studies"]))
     elif race.numbers["studies"] < FEW_STUDIES and pairs and all(p.decision is Decision.UNDECIDED for p in pairs):
         found.append(sentences.little_power(race.numbers["studies"], len(rows)))
+    if fallbacks := race.notes.get("fallbacks"):
+        found.append(sentences.fallbacks(fallbacks))
     if "error" in race.costs:
         found.append(sentences.costs_unknown(race.costs["error"]))
     return found
 
 
 def _cost(race: Race) -> dict[str, Any]:
-    sessions = [note["seconds"] for key, note in race.notes.items() if key.startswith("session ")]
+    notes = [note for key, note in race.notes.items() if key.startswith("session ")]
+    sessions = [note["seconds"] for note in notes]
+    purposes: Counter[str] = Counter()
+    for note in notes:
+        purposes.update(note.get("profile", {}))
     return {
         "trials": len(race.outcomes),
         "trial_steps": sum(outcome.steps for outcome in race.outcomes),
         "seconds": sum(sessions) if sessions else None,
         "seconds_training": math.fsum(outcome.seconds for outcome in race.outcomes),
-        "seconds_compiling": 0.0,
+        "seconds_compiling": purposes["compile"],
+        "profile": dict(purposes),
     }
 
 
-def _plan(plan: Mapping[str, Any]) -> dict[str, Any]:
+def _plan(plan: Mapping[str, Any], ways: Mapping[str, Any]) -> dict[str, Any]:
+    """``ways``: what became of the programs that were compiled while the race ran."""
     names = ("engine", "reason", "stochastic", "parameters", "block_trials", "evaluations")
-    return {**{name: plan[name] for name in names}, "steps_of": dict(plan["steps"]), "contenders": plan["contenders"]}
+    compiled = [kind for kind in plan.get("compiled", ()) if ways.get(kind, {}).get("engine", "compiled") == "compiled"]
+    known = {name: plan[name] for name in names}
+    known["reason"] = " ".join([plan["reason"], *(way["reason"] for way in ways.values())])
+    return {**known, "compiled": compiled, "steps_of": dict(plan["steps"]), "contenders": plan["contenders"]}
 
 
 def _listed(interval: tuple[float, float] | None) -> list[float] | None:

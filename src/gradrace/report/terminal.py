@@ -144,7 +144,7 @@ def _how(summary: Mapping[str, Any]) -> list[str]:
         f"{summary['workload'].get('tested', 'scored on the test split')}.",
         f"{cost['trials']} trials, {cost['trial_steps']:,} trial-steps"
         + (f", {cost['seconds']:.1f} s" if cost["seconds"] is not None else "")
-        + f" on {machine['cores']} cores; engine: {plan['engine']}. {plan['reason']}",
+        + f" on {machine['cores']} cores; engine: {_engine(plan)}. {plan['reason']}",
         "lr range: decades of learning rate around the best that stay within 5 % of it."
         + (
             f" step: one training step with the optimizer on a model of {plan['parameters']:,} parameters, alone. "
@@ -154,6 +154,21 @@ def _how(summary: Mapping[str, Any]) -> list[str]:
         ),
         f"Race {summary['race']['id']}, seed {plan['seed']}, gradrace {summary['gradrace']}, torch {machine['torch']}.",
     ]
+
+
+def _engine(plan: Mapping[str, Any]) -> str:
+    kinds = plan.get("compiled", [])
+    return plan["engine"] + (f", {' and '.join(kinds)} compiled" if kinds else "")
+
+
+def profile(seconds: Mapping[str, float], meanings: Mapping[str, str]) -> RenderableType:
+    """Where the seconds of a race went, and their sum."""
+    total = sum(seconds.values())
+    table = _table("", Text("seconds", justify="right"), Text("share", justify="right"), "what")
+    for name, spent in seconds.items():
+        table.add_row(name, f"{spent:.2f}", f"{spent / total:.1%}" if total else "-", meanings.get(name, "all else"))
+    table.add_row("total", f"{total:.2f}", "", "wall time, in which what lanes do is counted as their mean")
+    return table
 
 
 def _around(plan: Mapping[str, Any]) -> list[str]:

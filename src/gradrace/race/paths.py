@@ -1,0 +1,118 @@
+"""Which way each block is trained: measured, decided before it is used, and remembered so that a race chooses alike.
+
+Nothing here looks at a clock while blocks train. What was decided is part of the stored plan, or of a note that is
+stored before the first block that follows it, and in the user's cache folder for the same race on another store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from gradrace.engine import compiled
+from gradrace.race.plan import OWN, SHARED, Block
+
+SAVING = 0.3
+"""Share of the vectorized engine's time that compiling saves, where it has not been measured yet: 0.23 to 0.9 on the
+built-in workloads (``python benchmarks/bench.py --only paths``)."""
+PAYS = 1.5
+"""Compiling begins where it saves so many times what it costs."""
+COMPILE_SECONDS, NODE_SECONDS = 7.0, 0.004
+"""What compiling a program costs: most of it does not depend on the program's size in operations."""
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """Seconds per trial-step of each way, None where it was not or cannot be measured.
+
+    Attributes:
+        loop, vectorized, compiled: the ways.
+        nodes: operations of the program of each kind of blocks that could be compiled, by kind; 0 if it is already.
+        obstacle: why nothing can be compiled, if so.
+    """
+
+    loop: float
+    vectorized: float | None = None
+    compiled: float | None = None
+    nodes: dict[str, int] | None = None
+    obstacle: str = ""
+
+
+def compile_seconds(nodes: int) -> float:
+    """About how long a program of so many operations takes to compile."""
+    return COMPILE_SECONDS + NODE_SECONDS * nodes if nodes else 0.0
+
+
+def worth_compiling(speeds: Speeds, trial_steps: dict[str, int]) -> tuple[str, ...]:
+    """The kinds of blocks to compile.
+
+    Args:
+        speeds: what was measured.
+        trial_steps: to be trained in blocks of each kind.
+    """
+    if speeds.vectorized is None or speeds.nodes is None:
+        return ()
+    saved = SAVING * speeds.vectorized
+    if speeds.compiled is not None:
+        saved = speeds.vectorized - speeds.compiled
+    kinds = [kind for kind in (SHARED, OWN) if kind in speeds.nodes and kind in trial_steps]
+    return tuple(
+        kind for kind in kinds if saved > 0 and saved * trial_steps[kind] >= PAYS * compile_seconds(speeds.nodes[kind])
+    )
+
+
+def trained_meanwhile(blocks: Sequence[Block], seconds: float, speeds: Speeds, lanes: int) -> tuple[str, ...]:
+    """Blocks for the other lanes while one of them compiles for so many seconds, the first ones of the plan."""
+    assert speeds.vectorized is not None
+    chosen: list[str] = []
+    room = seconds * (lanes - 1)
+    for block in blocks:
+        room -= block.trial_steps(constant=True) * speeds.vectorized
+        if room < 0:
+            break
+        chosen.append(block.id)
+    return tuple(chosen)
+
+
+def compared(loop: float, other: float) -> str:
+    """How fast another way is beside the loop engine."""
+    ratio = loop / other
+    return f"{ratio:.1f} times as fast as" if ratio >= 1 else f"{1 / ratio:.1f} times slower than"
+
+
+@dataclass
+class Way:
+    """The engine of the blocks of one kind, which is known for good once their program has been compiled."""
+
+    engine: str
+
+
+class Memory:
+    """What races chose on this machine: one small file for each race."""
+
+    def __init__(self, race: str) -> None:
+        known = f"{race} {torch.__version__} {torch.backends.cpu.get_cpu_capability()} {compiled.machine()}"
+        self._file = compiled.folder().parent / "choices" / f"{hashlib.sha256(known.encode()).hexdigest()[:24]}.json"
+
+    def recall(self) -> dict[str, Any]:
+        """What was chosen, by name; empty for a race that is new here."""
+        try:
+            found = json.loads(self._file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def keep(self, **choices: Any) -> None:
+        """Remember choices beside those made before. A folder that cannot be written to only costs the memory."""
+        new = {**self.recall(), **choices}
+        with contextlib.suppress(OSError):
+            self._file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fresh = self._file.with_suffix(".new")
+            fresh.write_text(json.dumps(new), encoding="utf-8")
+            fresh.replace(self._file)
