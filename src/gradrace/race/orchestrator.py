@@ -20,7 +20,7 @@ from gradrace.optimizers import TorchOptimizer
 from gradrace.outcomes import Outcome
 from gradrace.race import costs, probe
 from gradrace.race.choose import choices, edges_left, find_extensions
-from gradrace.race.paths import Memory, Speeds, Way, compile_seconds, trained_meanwhile, worth_compiling
+from gradrace.race.paths import Memory, Speeds, Way, compile_seconds, forgo, trained_meanwhile, worth_compiling
 from gradrace.race.plan import (
     OWN,
     SHARED,
@@ -41,7 +41,7 @@ from gradrace.store import RaceRecord, Store
 CONFIRMATION = "confirmation"
 COMPILING = {f"compile {kind}": kind for kind in (SHARED, OWN)}
 """Keys of the tasks that compile, and the kinds of blocks that they are for."""
-CHOSEN = ("engine", "reason", "chunk", "compiled", "opened", "meanwhile")
+CHOSEN = ("engine", "reason", "chunk", "onednn", "compiled", "opened", "meanwhile")
 """What of a plan was measured, and is chosen alike when the same race is run again on this machine."""
 
 
@@ -177,13 +177,14 @@ def make_plan(entry: Entry, workers: Lanes) -> Plan:
         objects,
         work.evaluations,
         findings.chunk,
+        onednn=findings.onednn,
         separate=work.order != "time" and not work.online,
     )
-    if remembered := Memory(entry.id).recall().get("plan"):
+    if remembered := Memory(f"race {entry.id}").recall().get("plan"):
         return replace(plan, **{name: remembered[name] for name in CHOSEN if name in remembered})
     if findings.speeds is not None and findings.engine == "vectorized" and spec.engine != "vectorized":
         plan = _with_ways(entry, plan, findings.speeds, len(workers))
-    Memory(entry.id).keep(plan={name: getattr(plan, name) for name in CHOSEN})
+    Memory(f"race {entry.id}").keep(plan={name: getattr(plan, name) for name in CHOSEN})
     return plan
 
 
@@ -195,7 +196,10 @@ def _with_ways(entry: Entry, plan: Plan, speeds: Speeds, lanes: int) -> Plan:
     for block in tuning_blocks(spec, contenders, plan):
         steps[plan.kind_of(block.trials)] += block.trial_steps(constant)
     steps[SHARED if plan.stochastic or not plan.separate else OWN] += confirmation_steps(spec, plan)
-    kinds = tuple(speeds.nodes or ()) if spec.engine == "compiled" else worth_compiling(speeds, steps)
+    before = Memory(f"workload {entry.task.reference} {spec.batch_size} {plan.chunk} {spec.device}")
+    forgone = before.recall().get("forgone", {})
+    kinds = tuple(speeds.nodes or ()) if spec.engine == "compiled" else worth_compiling(speeds, steps, forgone)
+    before.keep(forgone=forgo(speeds, {k: n for k, n in steps.items() if k not in kinds}, forgone))
     if not kinds or speeds.nodes is None:
         return plan
     opened = tuple(kind for kind in kinds if speeds.nodes[kind])
@@ -229,7 +233,7 @@ class _Race:
         self.fallbacks: dict[str, Any] = dict(store.notes(entry.id).get("fallbacks", {}))
         self.writing = 0.0
         """Seconds spent writing outcomes."""
-        self.memory = Memory(entry.id)
+        self.memory = Memory(f"race {entry.id}")
         settled = {**self.memory.recall().get("ways", {}), **store.notes(entry.id).get("ways", {})}
         self.ways = {kind: Way(settled[kind]["engine"]) for kind in plan.opened if kind in settled}
         self.settled: dict[str, Any] = {kind: settled[kind] for kind in self.ways}

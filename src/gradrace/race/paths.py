@@ -18,11 +18,9 @@ import torch
 from gradrace.engine import compiled
 from gradrace.race.plan import OWN, SHARED, Block
 
-SAVING = 0.3
+SAVING = 0.4
 """Share of the vectorized engine's time that compiling saves, where it has not been measured yet: 0.23 to 0.9 on the
 built-in workloads (``python benchmarks/bench.py --only paths``)."""
-PAYS = 1.5
-"""Compiling begins where it saves so many times what it costs."""
 COMPILE_SECONDS, NODE_SECONDS = 7.0, 0.004
 """What compiling a program costs: most of it does not depend on the program's size in operations."""
 
@@ -49,12 +47,13 @@ def compile_seconds(nodes: int) -> float:
     return COMPILE_SECONDS + NODE_SECONDS * nodes if nodes else 0.0
 
 
-def worth_compiling(speeds: Speeds, trial_steps: dict[str, int]) -> tuple[str, ...]:
-    """The kinds of blocks to compile.
+def worth_compiling(speeds: Speeds, trial_steps: dict[str, int], forgone: dict[str, float]) -> tuple[str, ...]:
+    """The kinds of blocks to compile: where that saves more than it costs, in this race or with those before it.
 
     Args:
         speeds: what was measured.
         trial_steps: to be trained in blocks of each kind.
+        forgone: seconds that compiling each kind would have saved in earlier races of this workload on this machine.
     """
     if speeds.vectorized is None or speeds.nodes is None:
         return ()
@@ -63,8 +62,17 @@ def worth_compiling(speeds: Speeds, trial_steps: dict[str, int]) -> tuple[str, .
         saved = speeds.vectorized - speeds.compiled
     kinds = [kind for kind in (SHARED, OWN) if kind in speeds.nodes and kind in trial_steps]
     return tuple(
-        kind for kind in kinds if saved > 0 and saved * trial_steps[kind] >= PAYS * compile_seconds(speeds.nodes[kind])
+        kind
+        for kind in kinds
+        if saved > 0 and saved * trial_steps[kind] + forgone.get(kind, 0.0) >= compile_seconds(speeds.nodes[kind])
     )
+
+
+def forgo(speeds: Speeds, trial_steps: dict[str, int], forgone: dict[str, float]) -> dict[str, float]:
+    """What compiling each kind that is not compiled yet would have saved, with this race: see ``worth_compiling``."""
+    saved = SAVING * (speeds.vectorized or 0.0)
+    missing = [kind for kind, nodes in (speeds.nodes or {}).items() if nodes and kind in trial_steps]
+    return {**forgone, **{kind: forgone.get(kind, 0.0) + saved * trial_steps[kind] for kind in missing}}
 
 
 def trained_meanwhile(blocks: Sequence[Block], seconds: float, speeds: Speeds, lanes: int) -> tuple[str, ...]:
@@ -94,14 +102,14 @@ class Way:
 
 
 class Memory:
-    """What races chose on this machine: one small file for each race."""
+    """What was chosen on this machine before: one small file for each race, and for each workload."""
 
-    def __init__(self, race: str) -> None:
-        known = f"{race} {torch.__version__} {torch.backends.cpu.get_cpu_capability()} {compiled.machine()}"
+    def __init__(self, what: str) -> None:
+        known = f"{what} {torch.__version__} {torch.backends.cpu.get_cpu_capability()} {compiled.machine()}"
         self._file = compiled.folder().parent / "choices" / f"{hashlib.sha256(known.encode()).hexdigest()[:24]}.json"
 
     def recall(self) -> dict[str, Any]:
-        """What was chosen, by name; empty for a race that is new here."""
+        """What was chosen, by name; empty for what is new here."""
         try:
             found = json.loads(self._file.read_text(encoding="utf-8"))
         except (OSError, ValueError):

@@ -50,6 +50,7 @@ class Plan:
         chunk: trials of a compiled block whose gradients are computed at a time; see ``Training``.
         separate: trials of different seeds see different batches.
         compiled: kinds of blocks that are compiled (``SHARED``, ``OWN``), where the engine is the vectorized one.
+        onednn: vectorized blocks have their matrix products computed by oneDNN.
         opened: those of them whose program was not there when the race began: it is compiled and tried first.
         meanwhile: blocks that are not compiled, to be trained while the compiler works.
     """
@@ -65,6 +66,7 @@ class Plan:
     chunk: int = 0
     separate: bool = True
     compiled: tuple[str, ...] = ()
+    onednn: bool = False
     opened: tuple[str, ...] = ()
     meanwhile: tuple[str, ...] = ()
 
@@ -110,7 +112,7 @@ class PlannedTrial:
 class Block:
     """Trials that are trained together, neighbours by contender, and the steps at which half of each study drops.
 
-    ``chunk``: see ``Training``.
+    ``chunk``: see ``Training``. ``onednn``: its matrix products are computed by oneDNN.
     """
 
     id: str
@@ -121,6 +123,7 @@ class Block:
     rungs: tuple[int, ...]
     checkpoints: tuple[int, ...] = field(default=())
     chunk: int = 0
+    onednn: bool = False
 
     def trial_steps(self, constant: bool) -> int:
         """Training steps of all its trials; without a constant schedule every rung starts anew."""
@@ -247,6 +250,8 @@ def _blocks(
             rungs = rung_steps(steps, halving)
             points = {max(1, steps * part // plan.evaluations) for part in range(1, plan.evaluations + 1)}
             block = Block(identity, stage, trials, engine, steps, rungs, tuple(sorted(points | set(rungs))))
+            if engine == "vectorized":
+                block = replace(block, onednn=plan.onednn)
             left = _left(len(trials), halving)
             fits = math.ceil(left / plan.chunk) * plan.chunk <= MOST_SPARE * left if plan.chunk else False
             if engine == "vectorized" and fits and plan.kind_of(trials) in plan.compiled:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from gradrace._discovery import users_lines
+from gradrace.engine.products import available, onednn
 from gradrace.engine.programs import NotCompiledYet
 from gradrace.engine.trial import Training, Trials, TrialSetup, fresh_model
 from gradrace.errors import GradraceError, SpecError, WorkloadError
@@ -19,6 +20,8 @@ from gradrace.race.train import TIMED_STEPS, Grounds, Progress, timed
 from gradrace.workloads import Workload
 
 TRIALS_EACH = 8
+CLEARLY = 0.95
+"""oneDNN is used where a step takes at most this share of the time."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Findings:
     untrained: float | None
     chunk: int = 0
     speeds: Speeds | None = None
+    onednn: bool = False
 
 
 def probe(state: dict[str, Any], progress: Progress) -> Findings:
@@ -69,13 +73,16 @@ def _findings(state: dict[str, Any]) -> Findings:
     rules = [setup for setup in setups if isinstance(setup.optimizer, Optimizer)]
     parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     chunk, speeds = chunk_of(grounds.spec, len(rules), parameters), None
+    fast = False
     engine, reason = "loop", "No contender is an update rule; other optimizers train one model at a time."
     if rules:
         rule_seconds = statistics.mean(loop_seconds[setups.index(setup)] for setup in rules)
         several = not stochastic and workload.order != "time" and not workload.online
-        engine, reason, speeds = _choose_engine(state, rules, replace(training, chunk=chunk), rule_seconds, several)
+        engine, reason, speeds, fast = _choose_engine(
+            state, rules, replace(training, chunk=chunk), rule_seconds, several
+        )
     known = untrained if math.isfinite(untrained) else None
-    return Findings(engine, reason, stochastic, parameters, known, chunk, speeds)
+    return Findings(engine, reason, stochastic, parameters, known, chunk, speeds, fast)
 
 
 def _try_training_loop(state: dict[str, Any], setup: TrialSetup, training: Training) -> Findings:
@@ -101,23 +108,27 @@ def _try_training_loop(state: dict[str, Any], setup: TrialSetup, training: Train
 
 def _choose_engine(
     state: dict[str, Any], setups: list[TrialSetup], training: Training, loop_seconds: float, several: bool
-) -> tuple[str, str, Speeds | None]:
-    """The engine, the reason for it in a sentence, and what was measured. ``training`` is that of a compiled block."""
+) -> tuple[str, str, Speeds | None, bool]:
+    """The engine, the reason for it in a sentence, what was measured, and whether oneDNN helps.
+
+    ``training`` is that of a compiled block.
+    """
     grounds: Grounds = state["grounds"]
     wanted = grounds.spec.engine
     if wanted == "loop":
-        return "loop", "The spec asks for it.", None
+        return "loop", "The spec asks for it.", None, False
     obstacle = _obstacle(grounds.workload)
     if obstacle is None:
         try:
             many = [setup for setup in setups for _ in range(TRIALS_EACH)]
-            seconds, _ = _try(grounds.workload, state["engines"]["vectorized"].start(many, replace(training, chunk=0)))
+            seconds, fast = _vectorized(state, many, replace(training, chunk=0))
         except Exception as error:
             obstacle = f"the model cannot be vectorized: {str(error).strip().splitlines()[0]}"
         else:
             speeds = Speeds(loop_seconds, seconds)
             if wanted != "vectorized":
-                speeds = _compiled_before(state, many, training, speeds, several)
+                with onednn(fast):
+                    speeds = _compiled_before(state, many, training, speeds, several)
             if wanted == "compiled" and speeds.obstacle:
                 raise SpecError(f"Nothing can be compiled for '{grounds.workload.name}': {speeds.obstacle}.")
             reason = f"In a try the vectorized engine was {compared(loop_seconds, seconds)} the loop engine"
@@ -125,10 +136,20 @@ def _choose_engine(
                 reason += f", and compiled it was {compared(loop_seconds, speeds.compiled)} it"
             best = min(seconds, speeds.compiled or math.inf)
             engine = "vectorized" if best <= loop_seconds or wanted in ("vectorized", "compiled") else "loop"
-            return engine, f"{reason}.", speeds
+            return engine, f"{reason}.", speeds, fast
     if wanted in ("vectorized", "compiled"):
         raise SpecError(f"The vectorized engine cannot train '{grounds.workload.name}': {obstacle}. 'loop' can.")
-    return "loop", f"Not vectorized: {obstacle}.", None
+    return "loop", f"Not vectorized: {obstacle}.", None, False
+
+
+def _vectorized(state: dict[str, Any], setups: list[TrialSetup], training: Training) -> tuple[float, bool]:
+    """Seconds of a trial-step, and whether oneDNN computes its matrix products: where that is clearly faster."""
+    seconds = []
+    for use in (False, True) if available() and training.device == "cpu" else (False,):
+        with onednn(use):
+            seconds.append(_try(state["grounds"].workload, state["engines"]["vectorized"].start(setups, training))[0])
+    fast = seconds[-1] < CLEARLY * seconds[0]
+    return (seconds[-1] if fast else seconds[0]), fast
 
 
 def _compiled_before(

@@ -15,6 +15,7 @@ from gradrace._discovery import users_lines
 from gradrace.engine.clock import Clock
 from gradrace.engine.loop import Loop
 from gradrace.engine.own_loop import OwnLoop
+from gradrace.engine.products import onednn
 from gradrace.engine.trial import Evaluation, Surroundings, Training, Trials, TrialSetup
 from gradrace.engine.vectorized import Vectorized
 from gradrace.outcomes import Curve, Outcome, Stage, Status
@@ -80,7 +81,8 @@ def train_block(state: dict[str, Any], progress: Progress, block: Block, way: Wa
     grounds: Grounds = state["grounds"]
     start, engine, fallback = time.perf_counter(), way.engine if way else block.engine, ""
     try:
-        outcomes = _Run(grounds, block, state["engines"][engine], progress, state["clock"]).outcomes()
+        with onednn(block.onednn):
+            outcomes = _Run(grounds, block, state["engines"][engine], progress, state["clock"]).outcomes()
     except torch.OutOfMemoryError:
         raise
     except Exception as error:
@@ -123,7 +125,7 @@ def compile_program(state: dict[str, Any], progress: Progress, block: Block) -> 
     for name in ("compiled", "vectorized"):
         engine = state["engines"][name]
         try:
-            with state["clock"].spending("try"):
+            with state["clock"].spending("try"), onednn(block.onednn):
                 trials = engine.start(setups, grounds.training(block.steps, block.chunk))
                 trials.train(1)
                 if engine.programs.obstacle is not None:
