@@ -1,0 +1,74 @@
+"""The best process-parallel torch loop: a process with one thread for each core, one model after another.
+
+``zero_grad``, ``backward``, ``step`` with the mode of ``torch.optim`` that is fastest for the model, and nothing else:
+no losses are read, no models scored.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from engine_ratio import CONTENDERS, best_modes
+
+from gradrace.workloads import Workload, workload
+
+from ._plain import batches, make_optimizer
+from ._workers import Chunk, Workers, serve
+
+STEPS = 25  # of one optimizer, before the next has its turn
+LEARNING_RATE = 0.001
+
+
+def trial(work: Workload, name: str, mode: dict[str, bool]) -> Iterator[int]:
+    """A trial of one optimizer that never ends, STEPS steps at a time."""
+    assert work.model is not None
+    model = work.model()
+    model.train()
+    optimizer = make_optimizer(name, model.parameters(), mode, lr=LEARNING_RATE)
+    drawn = batches(work, model)
+    while True:
+        for _ in range(STEPS):
+            batch = next(drawn)
+            optimizer.zero_grad()
+            work.loss_of(model, batch).backward()
+            optimizer.step()
+        yield STEPS
+
+
+def prepare(name: str) -> tuple[Chunk, dict[str, Any]]:
+    """Find the fastest modes, and warm up."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    work = workload(name)
+    modes = best_modes(work)
+    trials = [trial(work, contender, modes[contender]) for contender in CONTENDERS]
+
+    def chunk() -> int:
+        return sum(next(one) for one in trials)
+
+    chunk()
+    named = {contender: " ".join(k if v else f"no {k}" for k, v in mode.items()) for contender, mode in modes.items()}
+    return chunk, {"modes": named}
+
+
+class TorchLoop:
+    """Two such processes."""
+
+    def __init__(self, name: str) -> None:
+        self._workers = Workers("torch_loop", [name])
+        self.modes: dict[str, str] = self._workers.told[0]["modes"]
+
+    def rate(self, seconds: float) -> float:
+        """Trial-steps per second."""
+        return self._workers.rate(seconds)
+
+    def close(self) -> None:
+        """End the processes."""
+        self._workers.close()
+
+
+if __name__ == "__main__":
+    serve(lambda: prepare(sys.argv[1]))
