@@ -1,7 +1,7 @@
-"""A default race in this process, which then tells its seconds and the processor's seconds that it took itself.
+"""A race in this process, which then tells its seconds and the processor's seconds that it took itself.
 
-``python -m peers.watched_race STORE JSON shown|quiet``: lanes are other processes, so what this one takes is what the
-race spends on everything but training: the plan, the store, the display and the verdict.
+``python -m peers.watched_race STORE JSON shown|quiet BUDGET``: lanes are other processes, so what this one takes is
+what the race spends on everything but training: the plan, the store, the display and the verdict.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import gradrace
 
 
 def main() -> None:
-    store, path, kind = sys.argv[1:]
+    store, path, kind, budget = sys.argv[1:]
     start = time.perf_counter()
-    result = gradrace.race("digits", store=store, json=path, quiet=kind == "quiet")
+    result = gradrace.race("digits", budget=budget, store=store, json=path, quiet=kind == "quiet")
     seconds = time.perf_counter() - start
     own = resource.getrusage(resource.RUSAGE_SELF)
     trials = result.to_json()["cost"]["trials"]

@@ -21,6 +21,7 @@ SHARES = {"optuna": 6, "ray": 2}
 """Studies of the 25 that are run: three in each of Optuna's processes, and two one after another in Ray Tune."""
 AT_ONCE = {"optuna": 2, "ray": 1}
 """Studies under way at the same time."""
+BUDGET = "standard"
 TITLE = "Race: seconds from process start to verdict"
 ABOUT = (
     "`gradrace race digits`: 5 contenders, 5 studies of 16 trials of 600 steps with halving, 4 fresh seeds for "
@@ -34,7 +35,7 @@ ABOUT = (
 def gradrace_seconds(cache: str) -> float:
     """One default race on an empty store."""
     with tempfile.TemporaryDirectory() as folder:
-        words = [sys.executable, "-m", "gradrace", "race", "digits", "--quiet", "--json", "-"]
+        words = [sys.executable, "-m", "gradrace", "race", "digits", "--budget", BUDGET, "--quiet", "--json", "-"]
         start = time.perf_counter()
         subprocess.run(
             [*words, "--store", f"{folder}/races.db"],

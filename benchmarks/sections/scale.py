@@ -50,18 +50,28 @@ def measure(options: Options, absent: list[str], sizes: tuple[int, ...] = tuple(
 
 def lines(found: dict[str, Any]) -> list[str]:
     """The table."""
-    rows = [
-        [
-            f"{row['size']:,}",
-            str(row["lanes"]),
-            f"{row['trials']:,}",
-            spread(row["seconds"]),
-            spread([1000 * each for each in row["seconds_per_trial"]]),
-            number(statistics.median(row["peak_mib"])),
-        ]
-        for row in found["races"]
-    ]
-    return table(["tuning trials", "lanes", "all trials", "seconds", "ms a trial", "peak MiB"], rows)
+    rows = []
+    for row in found["races"]:
+        smaller = [other for other in found["races"] if other["lanes"] == row["lanes"] and other["size"] < row["size"]]
+        rows.append(
+            [
+                f"{row['size']:,}",
+                str(row["lanes"]),
+                f"{row['trials']:,}",
+                spread(row["seconds"]),
+                spread([1000 * each for each in row["seconds_per_trial"]]),
+                number(1000 * further(max(smaller, key=lambda other: other["size"]), row)) if smaller else "–",
+                number(statistics.median(row["peak_mib"])),
+            ]
+        )
+    header = ["tuning trials", "lanes", "all trials", "seconds", "ms a trial", "ms a further trial", "peak MiB"]
+    return table(header, rows)
+
+
+def further(smaller: dict[str, Any], larger: dict[str, Any]) -> float:
+    """Seconds of each trial that the larger race has more than the smaller: without what every race costs."""
+    more = statistics.median(larger["seconds"]) - statistics.median(smaller["seconds"])
+    return more / (larger["trials"] - smaller["trials"])
 
 
 def growth(found: dict[str, Any]) -> float:
