@@ -7,11 +7,12 @@ no losses are read, no models scored.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import torch
-from engine_ratio import CONTENDERS, best_modes
+from engine_ratio import CONTENDERS
 
 from gradrace.workloads import Workload, workload
 
@@ -20,6 +21,7 @@ from ._workers import Chunk, Workers, serve
 
 STEPS = 25  # of one optimizer, before the next has its turn
 LEARNING_RATE = 0.001
+MODES = ({"fused": True}, {"foreach": True}, {"foreach": False})
 
 
 def trial(work: Workload, name: str, mode: dict[str, bool]) -> Iterator[int]:
@@ -36,6 +38,25 @@ def trial(work: Workload, name: str, mode: dict[str, bool]) -> Iterator[int]:
             work.loss_of(model, batch).backward()
             optimizer.step()
         yield STEPS
+
+
+def best_modes(work: Workload) -> dict[str, dict[str, bool]]:
+    """The fastest mode of ``torch.optim`` for each contender on this model."""
+    best = {}
+    for name in CONTENDERS:
+        found: list[tuple[float, dict[str, bool]]] = []
+        for mode in MODES:
+            steps = trial(work, name, mode)
+            try:
+                next(steps)
+            except (RuntimeError, TypeError):
+                continue  # this class has no fused mode
+            start = time.perf_counter()
+            next(steps)
+            next(steps)
+            found.append((time.perf_counter() - start, mode))
+        best[name] = min(found, key=lambda one: one[0])[1]
+    return best
 
 
 def prepare(name: str) -> tuple[Chunk, dict[str, Any]]:
