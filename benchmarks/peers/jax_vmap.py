@@ -1,7 +1,7 @@
 """JAX and optax: ``vmap`` over trials, ``scan`` over steps, compiled. Three workloads' models, written again in JAX.
 
 What is fastest depends on the model, so it is tried first: all optimizers in one block or each in its own, few trials
-or many, convolutions as XLA has them or as one matrix product of patches. Compilation is not counted.
+or many. Compilation is not counted.
 """
 
 from __future__ import annotations
@@ -28,20 +28,14 @@ class Form(NamedTuple):
 
     together: bool
     trials_each: int
-    patches: bool = False
 
     def __str__(self) -> str:
         words = "one block" if self.together else "a block for each optimizer"
-        return f"{words}, {self.trials_each} trials of each" + (", convolutions as products" if self.patches else "")
+        return f"{words}, {self.trials_each} trials of each"
 
 
 FORMS = [Form(True, 4), Form(True, 16), Form(False, 8), Form(False, 16)]
-FORMS_OF_IMAGES = [
-    Form(True, 4),
-    Form(True, 4, patches=True),
-    Form(False, 4, patches=True),
-    Form(False, 16, patches=True),
-]
+FORMS_OF_IMAGES = [Form(True, 4), Form(True, 8), Form(False, 8)]
 
 
 class Model(NamedTuple):
@@ -66,7 +60,7 @@ def _cross_entropy(logits: Any, labels: Any) -> Any:
     return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(logits, labels))
 
 
-def digits(patches: bool) -> Model:
+def digits() -> Model:
     """``workloads/digits.py``: 64-64-64-10."""
     jax = load("jax")
 
@@ -82,7 +76,7 @@ def digits(patches: bool) -> Model:
     return Model(init, loss)
 
 
-def clicks(patches: bool) -> Model:
+def clicks() -> Model:
     """``workloads/clicks.py``: a table of embeddings beside 24 numbers, one hidden layer."""
     from gradrace.workloads import clicks as ours
 
@@ -106,8 +100,11 @@ def clicks(patches: bool) -> Model:
     return Model(init, loss)
 
 
-def images(patches: bool) -> Model:
-    """``workloads/images.py``: two convolutions, the largest of each 2 x 2, a linear layer; channels last."""
+def images() -> Model:
+    """``workloads/images.py``: two convolutions, the largest of each 2 x 2, a linear layer; channels last.
+
+    Convolutions are products of patches: XLA's own, of a batch of models, took several times as long in a ``scan``.
+    """
     jax, jnp = load("jax"), load("jax.numpy")
 
     def init(key: Any) -> Any:
@@ -115,12 +112,7 @@ def images(patches: bool) -> Model:
         return [_linear(k, i, o) for k, (i, o) in zip(keys, ((25, 8), (72, 16), (784, 10)), strict=True)]
 
     def convolved(inputs: Any, layer: Any, side: int, stride: int) -> Any:
-        channels, around = inputs.shape[-1], side // 2
-        if not patches:
-            kernel = layer["w"].reshape(side, side, channels, -1)
-            pad = [(around, around)] * 2
-            form = ("NHWC", "HWIO", "NHWC")
-            return jax.lax.conv_general_dilated(inputs, kernel, (stride, stride), pad, dimension_numbers=form)
+        around = side // 2
         padded = jnp.pad(inputs, ((0, 0), (around, around), (around, around), (0, 0)))
         size = (inputs.shape[1] + 2 * around - side) // stride + 1
         last = stride * (size - 1) + 1
@@ -207,7 +199,7 @@ def chunk_of(name: str, form: Form) -> Chunk:
     if not DATA:
         DATA.extend(jnp.asarray(tensor.numpy()) for tensor in work.in_memory("train"))  # pyright: ignore[reportAttributeAccessIssue]
     examples, size = len(DATA[0]), work.batch_size
-    model, everyone = MODELS[name](form.patches), rules()
+    model, everyone = MODELS[name](), rules()
     parts = [everyone] if form.together else [[rule] for rule in everyone]
     blocks = [block(model, members, form.trials_each) for members in parts]
     place, draw = 0, numpy.random.default_rng(0)
