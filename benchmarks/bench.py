@@ -12,6 +12,7 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -43,24 +44,20 @@ def machine() -> dict[str, Any]:
     }
 
 
-def measure(options: Options, only: list[str]) -> dict[str, Any]:
-    """Everything, as JSON types."""
+def measure(options: Options, only: list[str], keep: Callable[[dict[str, Any]], None]) -> None:
+    """Everything, as JSON types. It is kept after each section: a later one that fails takes none with it."""
     absent: list[str] = []
     found: dict[str, Any] = {}
     start = time.perf_counter()
+    command = " ".join(["python benchmarks/bench.py", *sys.argv[1:]])
     for name in only:
         more: dict[str, Any] = {}
         if name == "overheads" and "engine" in found:
             more["rates"] = {key: row["rates"]["gradrace"] for key, row in found["engine"]["workloads"].items()}
         found[name] = SECTIONS[name].measure(options, absent, **more)
-    return {
-        "machine": machine(),
-        "command": " ".join(["python benchmarks/bench.py", *sys.argv[1:]]),
-        "rounds": options.rounds,
-        "seconds_in_all": time.perf_counter() - start,
-        "absent": absent,
-        "sections": found,
-    }
+        taken = time.perf_counter() - start
+        run = {"command": command, "rounds": options.rounds, "seconds_in_all": taken}
+        keep({"machine": machine(), **run, "absent": absent, "sections": found})
 
 
 def markdown(document: dict[str, Any]) -> str:
@@ -87,14 +84,6 @@ def markdown(document: dict[str, Any]) -> str:
         section = SECTIONS[name]
         lines += ["", f"## {section.TITLE}", "", section.ABOUT, "", *section.lines(values)]
     return "\n".join(lines).rstrip() + "\n"
-
-
-def write(text: str, path: str) -> None:
-    """To a file, or for '-' to standard output."""
-    if path == "-":
-        print(text, end="")
-    else:
-        Path(path).write_text(text, encoding="utf-8")
 
 
 def installed() -> list[str]:
@@ -126,9 +115,16 @@ def main() -> None:
     given = parser.parse_args()
     names = given.workloads or (installed() if {"engine", "overheads"} & set(given.only) else [])
     ordered = [name for name in SECTIONS if name in given.only]
-    document = measure(Options(given.rounds, given.seconds, tuple(names), given.full), ordered)
-    write(json.dumps(document, indent=1) + "\n", given.json)
-    write(markdown(document), given.markdown)
+
+    def keep(document: dict[str, Any]) -> None:
+        whole = len(document["sections"]) == len(ordered)
+        for path, text in ((given.json, json.dumps(document, indent=1) + "\n"), (given.markdown, markdown(document))):
+            if path != "-":
+                Path(path).write_text(text, encoding="utf-8")
+            elif whole:
+                print(text, end="")
+
+    measure(Options(given.rounds, given.seconds, tuple(names), given.full), ordered, keep)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,14 @@ def measure(options: Options, absent: list[str]) -> dict[str, Any]:
         absent.append(f"JAX was left out: {lacking} is not installed.")
     found = {}
     for name in options.workloads:
-        found[name] = _workload(name, options, jax=name in NAMES and not lacking)
+        try:
+            found[name] = _workload(name, options, jax=name in NAMES and not lacking)
+        except Exception as error:  # one workload that fails does not take the others' minutes with it
+            absent.append(
+                f"`{name}` was left out of the engine's table, for it failed: {type(error).__name__}: {error}"
+            )
+            say(absent[-1])
+            continue
         say(f"engine, {name}: " + ", ".join(f"{way} {spread(rates)}" for way, rates in found[name]["rates"].items()))
     return {"workloads": found, "versions": versions(*PACKAGES)}
 
