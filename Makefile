@@ -84,9 +84,9 @@ format: $(READY)  ## formats, and mends what the linter can mend
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --fix .
 
-bench: $(READY)  ## the benchmarks
-	@if test -f benchmarks/race_time.py; then $(PY) benchmarks/race_time.py $(ARGS); \
-	    else echo "There are no benchmarks yet: benchmarks/race_time.py is missing."; fi
+bench: $(READY)  ## gradrace against its peers: docs/benchmarks.md, docs/benchmarks.json
+	@$(PY) -m pip install -qq -r requirements-bench.lock
+	@$(PY) benchmarks/bench.py $(ARGS)
 
 # Versions only: no hashes, no locations, no build suffix of torch, no CUDA libraries (torch pins them itself).
 LOCK_VENV := .lock-venv

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from typing import NamedTuple
 
 from gradrace.outcomes import Curve, Outcome, Stage, Status
 from gradrace.store import open_store
@@ -42,7 +43,15 @@ def outcomes_of_block(number: int, random_number: random.Random) -> list[Outcome
     ]
 
 
-def main() -> None:
+class Throughput(NamedTuple):
+    """Outcomes per second written and read, and the seconds of each block written."""
+
+    written: float
+    read: float
+    blocks: list[float]
+
+
+def throughput() -> Throughput:
     """Write the blocks, each in its transaction, and read all outcomes back."""
     random_number = random.Random(0)
     blocks = [outcomes_of_block(number, random_number) for number in range(BLOCKS)]
@@ -56,12 +65,18 @@ def main() -> None:
         start = perf_counter()
         read = len(store.outcomes(race))
         reading = perf_counter() - start
+    return Throughput(read / sum(seconds), read / reading, seconds)
+
+
+def main() -> None:
+    """Print it."""
+    found = throughput()
     print(
-        f"write: {read / sum(seconds):,.0f} outcomes/s "
-        f"({TRIALS} a block, {CURVE_POINTS} points a curve: {1000 * median(seconds):.1f} ms a block in the median, "
-        f"{1000 * max(seconds):.1f} ms at most)"
+        f"write: {found.written:,.0f} outcomes/s "
+        f"({TRIALS} a block, {CURVE_POINTS} points a curve: {1000 * median(found.blocks):.1f} ms a block in the "
+        f"median, {1000 * max(found.blocks):.1f} ms at most)"
     )
-    print(f"read: {read / reading:,.0f} outcomes/s")
+    print(f"read: {found.read:,.0f} outcomes/s")
 
 
 if __name__ == "__main__":

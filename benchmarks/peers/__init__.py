@@ -1,0 +1,1 @@
+"""The contestants of ``benchmarks/bench.py``, one file each."""
