@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import time
+from dataclasses import replace
 from itertools import count, cycle, islice
 
 from gradrace.engine.lanes import Lanes, Task
+from gradrace.errors import SpecError
 from gradrace.race.orchestrator import Entry, make_plan
 from gradrace.race.plan import Block, Plan, tuning_blocks
 from gradrace.race.rungs import RUNGS
 from gradrace.race.spec import DEFAULT_CONTENDERS, find_task, make_contenders, make_spec
-from gradrace.race.train import prepare, train_block
+from gradrace.race.train import compile_program, prepare, train_block
 
 LANES = 2
 STEPS_TO_TRY = 8  # enough to trace every program of a block
@@ -30,21 +34,38 @@ class GradraceLanes:
         task = find_task(name)
         self.entry = Entry(make_spec(task.workload), make_contenders(DEFAULT_CONTENDERS), task)
         self._ids = count()
+        self._cache = tempfile.TemporaryDirectory()
+        self._before = os.environ.get("GRADRACE_CACHE")
+        os.environ["GRADRACE_CACHE"] = self._cache.name  # nothing is remembered of earlier races
         self._lanes = Lanes(LANES)
         try:
             self._lanes.prepare(prepare, self.entry.grounds())
+            self._compile()
             self._plan = make_plan(self.entry, self._lanes)
             if self._plan.engine != "vectorized":
                 self.entry.spec = self.entry.spec.model_copy(update={"trials": ONE_BY_ONE_TRIALS})
             self.steps, self._block_seconds = self._fitting_steps()
         except BaseException:
-            self._lanes.close()
+            self.close()
             raise
+
+    def _compile(self) -> None:
+        """Compile what can be: the plan chooses with compiled programs at hand, as in a race that is not the first."""
+        spec = self.entry.spec.model_copy(update={"engine": "compiled"})
+        try:
+            plan = make_plan(replace(self.entry, spec=spec), self._lanes)
+        except SpecError:
+            return
+        blocks = [block for block in tuning_blocks(spec, self.entry.contenders, plan) if block.engine == "compiled"]
+        for result in self._lanes.run([Task("compile", compile_program, (block,)) for block in blocks[:1]]):
+            if result.error is not None:
+                raise result.error
 
     @property
     def engine(self) -> str:
         """The engine that the race chose."""
-        return self._plan.engine
+        kinds = [name for name, used in (("compiled", self._plan.compiled), ("oneDNN", self._plan.onednn)) if used]
+        return ", ".join([self._plan.engine, *(kinds if self._plan.engine == "vectorized" else [])])
 
     @property
     def trials(self) -> int:
@@ -88,6 +109,11 @@ class GradraceLanes:
     def close(self) -> None:
         """End the lanes."""
         self._lanes.close()
+        if self._before is None:
+            del os.environ["GRADRACE_CACHE"]
+        else:
+            os.environ["GRADRACE_CACHE"] = self._before
+        self._cache.cleanup()
 
 
 def gradrace_rate(name: str, seconds: float) -> tuple[float, str]:

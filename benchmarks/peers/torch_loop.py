@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from engine_ratio import CONTENDERS
 
+from gradrace.engine.products import onednn
 from gradrace.workloads import Workload, workload
 
 from ._plain import batches, make_optimizer
@@ -71,8 +72,18 @@ def prepare(name: str) -> tuple[Chunk, dict[str, Any]]:
         return sum(next(one) for one in trials)
 
     chunk()
+    faster = min((False, True), key=lambda use: _seconds(chunk, use))
     named = {contender: " ".join(k if v else f"no {k}" for k, v in mode.items()) for contender, mode in modes.items()}
-    return chunk, {"modes": named}
+    return onednn(faster)(chunk), {"modes": {**named, "products": "oneDNN" if faster else "MKL"}}
+
+
+def _seconds(chunk: Chunk, use: bool) -> float:
+    """Seconds of a chunk where oneDNN computes matrix products, or not: see ``gradrace.engine.products``."""
+    with onednn(use):
+        chunk()
+        start = time.perf_counter()
+        chunk()
+        return time.perf_counter() - start
 
 
 class TorchLoop:
