@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
+from gradrace.engine.clock import Clock
 from gradrace.engine.lanes import Result, Task
 from gradrace.errors import GradraceError
 
@@ -15,8 +17,12 @@ class InlineLanes:
     ran: ClassVar[list[str]] = []
     """Keys of all tasks run since the test began."""
 
-    def __init__(self, count: int) -> None:
-        self.count, self.state = count, {}
+    def __init__(self, count: int, device: str = "cpu") -> None:
+        self.count, self.state = count, {"clock": Clock()}
+        self.seconds: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return self.count
 
     def __enter__(self) -> InlineLanes:
         return self
@@ -33,6 +39,8 @@ class InlineLanes:
         for task in tasks:
             type(self).ran.append(task.key)
             try:
-                yield Result(task.key, task.function(self.state, progress, *task.arguments))
+                result = Result(task.key, task.function(self.state, progress, *task.arguments))
             except GradraceError as error:
-                yield Result(task.key, error=error)
+                result = Result(task.key, error=error)
+            self.seconds.update(self.state["clock"].taken())
+            yield result

@@ -79,6 +79,9 @@ def race(
     currency: Annotated[str, typer.Option(help="Budgets are equal in gradients, or in seconds.")] = "gradients",
     lanes: LanesOption = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="On CUDA: only operations that repeat to the bit.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Everything random in the race follows from it.")] = 0,
     store: StoreOption = None,
     json: JsonOption = None,
@@ -106,6 +109,7 @@ def race(
         currency=currency,
         lanes=lanes,
         device=device,
+        deterministic=deterministic,
         seed=seed,
         store=store,
         json=None if json == "-" else json,

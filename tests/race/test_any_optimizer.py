@@ -40,7 +40,8 @@ def test_torchs_class_makes_the_race_of_our_rule(tmp_path: Path) -> None:
     assert ours["test"]["mean"] == pytest.approx(theirs["test"]["mean"], rel=1e-4)
     assert theirs["code"].endswith(ours["code"].partition("(")[2])
     assert theirs["state_bytes_per_parameter"] == pytest.approx(8.0)
-    assert result.pairs[0]["decision"] == "no detectable difference"
+    # The same method in other arithmetic: what is left is rounding, which may lie on either side.
+    assert abs(result.pairs[0]["difference"]) < 1e-4 * ours["test"]["mean"]
 
 
 @pytest.mark.usefixtures("inline_lanes")

@@ -21,7 +21,16 @@ from gradrace.store import open_store
 from inline_lanes import InlineLanes
 
 SMALL: dict[str, Any] = {"studies": 3, "trials": 4, "seeds": 2, "steps": 40}
-TIMINGS = {"step_seconds", "seconds_to_target", "seconds", "seconds_training", "created", "reason"}
+TIMINGS = {
+    "step_seconds",
+    "seconds_to_target",
+    "seconds",
+    "seconds_training",
+    "seconds_compiling",
+    "profile",
+    "created",
+    "reason",
+}
 
 
 def outcomes(store: Path, race: str) -> list[Outcome]:

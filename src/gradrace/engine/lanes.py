@@ -60,7 +60,7 @@ class Result:
 class _Process:
     """One lane's process and the thread that listens to it."""
 
-    def __init__(self, number: int, inbox: queue.Queue[tuple[_Process, Any]]) -> None:
+    def __init__(self, number: int, inbox: queue.Queue[tuple[_Process, Any]], device: str) -> None:
         one_thread = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         self.number = number
         self.process = subprocess.Popen(
@@ -72,6 +72,7 @@ class _Process:
                 **{name: str(value) for name, value in MEMORY.items()},
                 **os.environ,
                 **one_thread,
+                **(_one_device(number) if device == "cuda" else {}),
                 "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
             },
         )
@@ -107,12 +108,20 @@ class _Process:
                 stream.close()
 
 
-class Lanes:
-    """``count`` processes that start at once and live until ``close``."""
+def _one_device(number: int) -> dict[str, str]:
+    """The environment of a lane that has one CUDA device for itself, and may be asked to be deterministic."""
+    known = os.environ.get("CUDA_VISIBLE_DEVICES")
+    visible = known.split(",") if known else [str(place) for place in range(number + 1)]
+    return {"CUDA_VISIBLE_DEVICES": visible[number % len(visible)], "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
 
-    def __init__(self, count: int) -> None:
+
+class Lanes:
+    """``count`` processes that start at once and live until ``close``; on CUDA each has a device of its own."""
+
+    def __init__(self, count: int, device: str = "cpu") -> None:
+        self._device = device
         self._inbox: queue.Queue[tuple[_Process, Any]] = queue.Queue()
-        self._processes = [_Process(number, self._inbox) for number in range(count)]
+        self._processes = [_Process(number, self._inbox, device) for number in range(count)]
         self._setup: Sequence[Task] = ()
         self.seconds: Counter[str] = Counter()
         """What the lanes spent their time on, all together."""
@@ -185,7 +194,7 @@ class Lanes:
                 process.send((process.task.key, process.task.function, process.task.arguments))
 
     def _replace(self, old: _Process) -> None:
-        new = _Process(old.number, self._inbox)
+        new = _Process(old.number, self._inbox, self._device)
         self._processes[self._processes.index(old)] = new
         old.end()
         for task in self._setup:

@@ -42,6 +42,7 @@ def race(
     currency: str = "gradients",
     lanes: int | None = None,
     device: str = "cpu",
+    deterministic: bool = False,
     seed: int = 0,
     store: str | Path | None = None,
     json: str | Path | None = None,
@@ -71,7 +72,8 @@ def race(
         engine: ``"auto"`` measures which is fastest; ``"compiled"``, ``"vectorized"`` or ``"loop"`` insist.
         currency: what equal budgets are counted in: ``"gradients"``, or ``"seconds"`` of measured step time.
         lanes: processes that train; one for each core by default.
-        device: ``"cpu"`` or ``"cuda"``.
+        device: ``"cpu"`` or ``"cuda"``; every CUDA device is a lane.
+        deterministic: use only operations that give the same bits each time, or raise; on a CPU they all do.
         seed: of the race; everything random follows from it.
         store: the database file; by default the user's own, or what ``GRADRACE_STORE`` names.
         json: a file to write the summary to as well.
@@ -101,6 +103,7 @@ def race(
         engine=engine,
         currency=currency,
         device=device,
+        deterministic=deterministic,
         seed=seed,
     )
     if json is not None:

@@ -115,7 +115,7 @@ def run(
         return store, record
     before, started, seconds = process_seconds(), time.perf_counter(), {}
     try:
-        with Lanes(lanes) as workers:
+        with Lanes(lanes, entry.spec.device) as workers:
             workers.prepare(prepare, entry.grounds())
             if store is None or record is None:
                 plan = make_plan(entry, workers)
@@ -177,6 +177,7 @@ def make_plan(entry: Entry, workers: Lanes) -> Plan:
         objects,
         work.evaluations,
         findings.chunk,
+        most=findings.most,
         onednn=findings.onednn,
         separate=work.order != "time" and not work.online,
     )
@@ -230,6 +231,7 @@ class _Race:
     def __init__(self, entry: Entry, plan: Plan, store: Store, workers: Lanes, watch: Watch) -> None:
         self.entry, self.plan, self.store, self.workers, self.watch = entry, plan, store, workers, watch
         self.done = store.blocks(entry.id)
+        self.smaller: dict[str, Any] = dict(store.notes(entry.id).get("memory", {}))
         self.fallbacks: dict[str, Any] = dict(store.notes(entry.id).get("fallbacks", {}))
         self.writing = 0.0
         """Seconds spent writing outcomes."""
@@ -269,6 +271,9 @@ class _Race:
             block = by_id[result.key]
             trained: Trained = result.value or Trained(failed_block(block, str(result.error)))
             outcomes = trained.outcomes
+            if trained.chunk:
+                self.smaller[block.id] = trained.chunk
+                self.store.write_note(self.entry.id, "memory", self.smaller)
             if trained.fallback:
                 self.fallbacks[block.id] = trained.fallback
                 self.store.write_note(self.entry.id, "fallbacks", self.fallbacks)
@@ -407,7 +412,7 @@ def available_cores() -> int:
 
 
 def lane_count(given: int | None, device: str) -> int:
-    """One lane for each core; on a GPU one for the device. A number given is taken."""
+    """One lane for each core, or for each CUDA device. A number given is taken."""
     if given is not None and given < 1:
         raise SpecError(f"The number of lanes is {given}, but must be at least 1.")
-    return given or (1 if device == "cuda" else available_cores())
+    return given or (max(1, torch.cuda.device_count()) if device == "cuda" else available_cores())

@@ -48,6 +48,7 @@ class Plan:
         untrained: metric of the model before its first step, on the validation split; None if it is not finite.
         evaluations: points of a learning curve, besides the rungs.
         chunk: trials of a compiled block whose gradients are computed at a time; see ``Training``.
+        most: trials whose gradients fit into the device's memory at a time; 0 where all do.
         separate: trials of different seeds see different batches.
         compiled: kinds of blocks that are compiled (``SHARED``, ``OWN``), where the engine is the vectorized one.
         onednn: vectorized blocks have their matrix products computed by oneDNN.
@@ -64,6 +65,7 @@ class Plan:
     objects: tuple[str, ...] = ()
     evaluations: int = 20
     chunk: int = 0
+    most: int = 0
     separate: bool = True
     compiled: tuple[str, ...] = ()
     onednn: bool = False
@@ -251,7 +253,7 @@ def _blocks(
             points = {max(1, steps * part // plan.evaluations) for part in range(1, plan.evaluations + 1)}
             block = Block(identity, stage, trials, engine, steps, rungs, tuple(sorted(points | set(rungs))))
             if engine == "vectorized":
-                block = replace(block, onednn=plan.onednn)
+                block = replace(block, onednn=plan.onednn, chunk=plan.most if len(trials) > plan.most else 0)
             left = _left(len(trials), halving)
             fits = math.ceil(left / plan.chunk) * plan.chunk <= MOST_SPARE * left if plan.chunk else False
             if engine == "vectorized" and fits and plan.kind_of(trials) in plan.compiled:

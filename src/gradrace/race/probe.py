@@ -7,6 +7,8 @@ import statistics
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
+
 from gradrace._discovery import users_lines
 from gradrace.engine.products import available, onednn
 from gradrace.engine.programs import NotCompiledYet
@@ -20,6 +22,8 @@ from gradrace.race.train import TIMED_STEPS, Grounds, Progress, timed
 from gradrace.workloads import Workload
 
 TRIALS_EACH = 8
+SHARE_OF_MEMORY = 0.8
+"""Of a CUDA device, that blocks may fill."""
 CLEARLY = 0.95
 """oneDNN is used where a step takes at most this share of the time."""
 
@@ -36,6 +40,7 @@ class Findings:
     chunk: int = 0
     speeds: Speeds | None = None
     onednn: bool = False
+    most: int = 0
 
 
 def probe(state: dict[str, Any], progress: Progress) -> Findings:
@@ -82,7 +87,7 @@ def _findings(state: dict[str, Any]) -> Findings:
             state, rules, replace(training, chunk=chunk), rule_seconds, several
         )
     known = untrained if math.isfinite(untrained) else None
-    return Findings(engine, reason, stochastic, parameters, known, chunk, speeds, fast)
+    return Findings(engine, reason, stochastic, parameters, known, chunk, speeds, fast, _most(training, len(rules)))
 
 
 def _try_training_loop(state: dict[str, Any], setup: TrialSetup, training: Training) -> Findings:
@@ -140,6 +145,15 @@ def _choose_engine(
     if wanted in ("vectorized", "compiled"):
         raise SpecError(f"The vectorized engine cannot train '{grounds.workload.name}': {obstacle}. 'loop' can.")
     return "loop", f"Not vectorized: {obstacle}.", None, False
+
+
+def _most(training: Training, rules: int) -> int:
+    """How many trials' gradients fit into the memory of a CUDA device at a time, by what those tried took; else 0."""
+    if training.device != "cuda" or not torch.cuda.is_available():
+        return 0
+    free, _ = torch.cuda.mem_get_info()
+    each = torch.cuda.max_memory_allocated() / max(1, rules * TRIALS_EACH)
+    return max(1, int(SHARE_OF_MEMORY * free / max(1.0, each)))
 
 
 def _vectorized(state: dict[str, Any], setups: list[TrialSetup], training: Training) -> tuple[float, bool]:

@@ -203,6 +203,7 @@ class RaceSpec(BaseModel):
     halving: bool = True
     engine: Literal["auto", "compiled", "vectorized", "loop"] = "auto"
     device: Literal["cpu", "cuda"] = "cpu"
+    deterministic: bool = False
     currency: Literal["gradients", "seconds"] = "gradients"
     seed: int = Field(default=0, ge=0, lt=2**63)
 

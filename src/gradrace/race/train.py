@@ -67,10 +67,15 @@ def prepare(state: dict[str, Any], progress: Progress, grounds: Grounds) -> None
 
 @dataclass(frozen=True)
 class Trained:
-    """The outcomes of a block, and why the loop engine trained it, if it was to be another one."""
+    """The outcomes of a block.
+
+    ``fallback``: why the loop engine trained it, if it was to be another one. ``chunk``: with how many trials at a time
+    it was trained, if memory did not suffice for the number planned.
+    """
 
     outcomes: list[Outcome]
     fallback: str = ""
+    chunk: int = 0
 
 
 def train_block(state: dict[str, Any], progress: Progress, block: Block, way: Way | None = None) -> Trained:
@@ -80,9 +85,10 @@ def train_block(state: dict[str, Any], progress: Progress, block: Block, way: Wa
     """
     grounds: Grounds = state["grounds"]
     start, engine, fallback = time.perf_counter(), way.engine if way else block.engine, ""
+    planned = block.chunk or len(block.trials)
+    torch.use_deterministic_algorithms(grounds.spec.deterministic)
     try:
-        with onednn(block.onednn):
-            outcomes = _Run(grounds, block, state["engines"][engine], progress, state["clock"]).outcomes()
+        outcomes, block = _within_memory(state, progress, block, engine)
     except torch.OutOfMemoryError:
         raise
     except Exception as error:
@@ -91,9 +97,30 @@ def train_block(state: dict[str, Any], progress: Progress, block: Block, way: Wa
         fallback = users_lines(error).strip().splitlines()[-1]
         # One trial's error ends a vectorized block. One by one, only the trials that raise are lost, and named.
         outcomes = _Run(grounds, block, state["engines"]["loop"], progress, state["clock"]).outcomes()
+    chunk = block.chunk if 0 < block.chunk < planned else 0
     seconds = time.perf_counter() - start
     steps = sum(outcome.steps for outcome in outcomes) or 1
-    return Trained([replace(outcome, seconds=seconds * outcome.steps / steps) for outcome in outcomes], fallback)
+    return Trained([replace(outcome, seconds=seconds * outcome.steps / steps) for outcome in outcomes], fallback, chunk)
+
+
+def _within_memory(state: dict[str, Any], progress: Progress, block: Block, engine: str) -> tuple[list[Outcome], Block]:
+    """The outcomes of a block, and the block as it was trained: with fewer trials at a time where memory ran out.
+
+    Raises:
+        torch.OutOfMemoryError: there is not enough for a single trial.
+    """
+    while True:
+        try:
+            with onednn(block.onednn):
+                run = _Run(state["grounds"], block, state["engines"][engine], progress, state["clock"])
+                return run.outcomes(), block
+        except torch.OutOfMemoryError:
+            chunk = (block.chunk or len(block.trials)) // 2
+            if engine not in ("vectorized", "compiled") or chunk < 1:
+                raise
+            block, engine = replace(block, chunk=chunk), "vectorized"
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
 
 @dataclass(frozen=True)

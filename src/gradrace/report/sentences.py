@@ -123,6 +123,15 @@ def failures(outcomes: Sequence[Outcome]) -> list[str]:
     ]
 
 
+def little_memory(blocks: Mapping[str, int]) -> str:
+    """Blocks for which there was not memory enough, with the fewest trials at a time."""
+    plural = "s" if len(blocks) != 1 else ""
+    return (
+        f"Memory ran out in {len(blocks)} block{plural}: trained again from the start with fewer trials at a time, "
+        f"down to {min(blocks.values())}. No trial was lost."
+    )
+
+
 def fallbacks(blocks: Mapping[str, str]) -> str:
     """Blocks that the loop engine trained in another's place, with the commonest error."""
     error, _ = Counter(blocks.values()).most_common(1)[0]

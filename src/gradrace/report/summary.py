@@ -251,6 +251,8 @@ def _warnings(race: Race, rows: Sequence[Mapping[str, Any]], pairs: Sequence[Pai
         found.append(sentences.too_few_studies(race.numbers["studies"]))
     elif race.numbers["studies"] < FEW_STUDIES and pairs and all(p.decision is Decision.UNDECIDED for p in pairs):
         found.append(sentences.little_power(race.numbers["studies"], len(rows)))
+    if smaller := race.notes.get("memory"):
+        found.append(sentences.little_memory(smaller))
     if fallbacks := race.notes.get("fallbacks"):
         found.append(sentences.fallbacks(fallbacks))
     if "error" in race.costs:
@@ -269,7 +271,7 @@ def _cost(race: Race) -> dict[str, Any]:
         "trial_steps": sum(outcome.steps for outcome in race.outcomes),
         "seconds": sum(sessions) if sessions else None,
         "seconds_training": math.fsum(outcome.seconds for outcome in race.outcomes),
-        "seconds_compiling": purposes["compile"],
+        "seconds_compiling": float(purposes["compile"]),
         "profile": dict(purposes),
     }
 
