@@ -26,8 +26,10 @@ from gradrace.engine.trial import (
     clipping,
     fresh_model,
     multiplier,
+    optimizer_of,
     rule_of,
 )
+from gradrace.optim import RuleOptimizer
 from gradrace.optimizers import TorchOptimizer
 from gradrace.randomness import seed_of
 from gradrace.workloads import Batch, Workload
@@ -96,12 +98,13 @@ def needs_closure(optimizer: torch.optim.Optimizer) -> bool:
 
 
 class _Object:
-    """Any ``torch.optim.Optimizer`` at work on one model."""
+    """Any ``torch.optim.Optimizer`` at work on one model; for a rule, its drop-in class."""
 
     def __init__(self, setup: TrialSetup, params: dict[str, nn.Parameter], training: Training) -> None:
-        assert isinstance(setup.optimizer, TorchOptimizer)
         self.setup, self.params, self.training = setup, params, training
-        self.optimizer = setup.optimizer.build(list(params.values()), setup.hyper)
+        self.optimizer = optimizer_of(setup, params.values())
+        if isinstance(self.optimizer, RuleOptimizer):
+            self.optimizer.compile_what_can_be()
         self.tell("train")
         self.rates = [group["lr"] for group in self.optimizer.param_groups if "lr" in group]
         self.needs_closure = needs_closure(self.optimizer)
@@ -161,11 +164,14 @@ def decay(params: dict[str, nn.Parameter], lr: float, setup: TrialSetup, trainin
 class _Trial:
     """One trial under way."""
 
-    def __init__(self, feed: Feed, setup: TrialSetup, training: Training) -> None:
+    def __init__(self, feed: Feed, setup: TrialSetup, training: Training, drop_in: bool) -> None:
         self.feed, self.workload, self.setup, self.training = feed, feed.workload, setup, training
         self.model = fresh_model(self.workload, setup.stream, training)
         params = {name: p for name, p in self.model.named_parameters() if p.requires_grad}
-        kind = _Object if isinstance(setup.optimizer, TorchOptimizer) else _Rule
+        given = setup.optimizer
+        # A drop-in's state begins at its first step, after decoupled decay has acted, which averages would remember.
+        as_class = isinstance(given, TorchOptimizer) or (drop_in and rule_of(setup).evaluated is None)
+        kind = _Object if as_class else _Rule
         self.params, self.steps = params, kind(setup, params, training)
         self.averages: dict[str, Tensor] = {}
         self.source = source(feed, setup.stream)
@@ -255,9 +261,11 @@ class _Trial:
 class LoopTrials:
     """Trials of a block, each trained alone. An error of the user's code ends the trial it happened in, no other."""
 
-    def __init__(self, workload: Workload, setups: Sequence[TrialSetup], training: Training) -> None:
+    def __init__(
+        self, workload: Workload, setups: Sequence[TrialSetup], training: Training, drop_in: bool = False
+    ) -> None:
         feed = Feed(workload, training)
-        self._trials = [_Trial(feed, setup, training) for setup in setups]
+        self._trials = [_Trial(feed, setup, training, drop_in) for setup in setups]
 
     def train(self, until: int) -> list[float]:
         """See ``Trials``."""
@@ -293,13 +301,17 @@ def _guarded(trial: _Trial, act: Callable[[_Trial], Any], otherwise: Any) -> Any
 
 
 class Loop:
-    """The engine that starts such trials."""
+    """The engine that starts such trials.
+
+    ``drop_in``: rules are applied by their drop-in classes, as a user would, which is faster than the reference: the
+    way for what cannot be vectorized, or is slower so.
+    """
 
     name = "loop"
 
-    def __init__(self, workload: Workload) -> None:
-        self.workload = workload
+    def __init__(self, workload: Workload, drop_in: bool = False) -> None:
+        self.workload, self.drop_in = workload, drop_in
 
     def start(self, setups: Sequence[TrialSetup], training: Training) -> LoopTrials:
         """Trials at step 0."""
-        return LoopTrials(self.workload, setups, training)
+        return LoopTrials(self.workload, setups, training, self.drop_in)

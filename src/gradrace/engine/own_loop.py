@@ -11,10 +11,8 @@ import numpy
 import torch
 
 from gradrace._discovery import users_lines
-from gradrace.engine.trial import NO_SCORE, Evaluation, Score, Training, TrialSetup, clipping, multiplier
+from gradrace.engine.trial import NO_SCORE, Evaluation, Score, Training, TrialSetup, clipping, multiplier, optimizer_of
 from gradrace.errors import WorkloadError
-from gradrace.optim import drop_in
-from gradrace.optimizers import TorchOptimizer
 from gradrace.randomness import seed_of
 from gradrace.workloads import Workload
 
@@ -115,15 +113,6 @@ class _Trial:
         if close is not None and self._globals is not None:
             self._globals.put()
             close()
-
-
-def optimizer_of(setup: TrialSetup, params: Any) -> torch.optim.Optimizer:
-    """The optimizer of a trial, as a ``torch.optim.Optimizer``."""
-    params = list(params)
-    if isinstance(setup.optimizer, TorchOptimizer):
-        return setup.optimizer.build(params, setup.hyper)
-    made = drop_in(setup.optimizer, **setup.options)
-    return made(params, **made.arguments.keywords(setup.hyper, setup.options))
 
 
 def surround(optimizer: torch.optim.Optimizer, setup: TrialSetup, training: Training) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from gradrace.errors import WorkloadError
-from gradrace.optimizers import AnyOptimizer, Optimizer
+from gradrace.optim import drop_in
+from gradrace.optimizers import AnyOptimizer, Optimizer, TorchOptimizer
 from gradrace.randomness import Stream, seed_of
 from gradrace.workloads import Workload
 
@@ -124,6 +125,15 @@ def rule_of(setup: TrialSetup) -> Optimizer:
     if not isinstance(setup.optimizer, Optimizer):
         raise WorkloadError(f"{setup.optimizer.name} is no update rule, so only the loop engine can train with it.")
     return setup.optimizer
+
+
+def optimizer_of(setup: TrialSetup, params: Any) -> torch.optim.Optimizer:
+    """The optimizer of a trial, as a ``torch.optim.Optimizer``."""
+    params = list(params)
+    if isinstance(setup.optimizer, TorchOptimizer):
+        return setup.optimizer.build(params, setup.hyper)
+    made = drop_in(setup.optimizer, **setup.options)
+    return made(params, **made.arguments.keywords(setup.hyper, setup.options))
 
 
 def multiplier(schedule: Schedule, step: int, steps: int, warmup: float = 0.0) -> float:

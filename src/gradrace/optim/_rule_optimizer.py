@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from gradrace.optim._arguments import Arguments
+from gradrace.optim._kernel import rows_kernel
 from gradrace.optim._literal import real, step_one, step_whole
 from gradrace.optim._method import Method
 from gradrace.optim._plan import Plan, same
@@ -77,6 +78,14 @@ class RuleOptimizer(torch.optim.Optimizer):
         if replaced or len(self._entries) != len(self.state):
             self._entries = list(self.state.values())
         return loss
+
+    def compile_what_can_be(self) -> None:
+        """Compile the steps of all groups before the first, where that is possible, however few there will be."""
+        for place, group in enumerate(self.param_groups):
+            method, _ = self._resolved(place, group)
+            dtypes = {param.dtype for param in group["params"] if param.device.type == "cpu"}
+            if dtypes and all(rows_kernel(method, dtype) is not None for dtype in dtypes):
+                group["compile"] = True
 
     @torch.no_grad()
     def eval(self) -> None:

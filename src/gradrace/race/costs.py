@@ -12,9 +12,8 @@ from torch.utils._pytree import tree_leaves
 
 from gradrace.engine.batches import Feed
 from gradrace.engine.loop import needs_closure
-from gradrace.engine.own_loop import optimizer_of
 from gradrace.engine.sources import source
-from gradrace.engine.trial import TrialSetup, fresh_model
+from gradrace.engine.trial import TrialSetup, fresh_model, optimizer_of
 from gradrace.errors import WorkloadError
 from gradrace.optim import RuleOptimizer
 from gradrace.race.train import Grounds, Progress

@@ -40,7 +40,9 @@ class Plan:
     """What was decided before the first block, and is stored so that a resumed race repeats it.
 
     Attributes:
-        engine: ``"vectorized"``, ``"loop"`` or ``"training loop"``. reason: why, in a sentence.
+        engine: ``"vectorized"``, ``"loop"``, ``"drop-in"`` (one by one as well, with the drop-in classes) or
+            ``"training loop"``.
+        reason: why, in a sentence.
         stochastic: the model draws random numbers while it trains (dropout); then a block has one seed only.
         steps: length of a full trial of each contender, by label.
         parameters: trainable parameters of the model.

@@ -82,10 +82,18 @@ def _findings(state: dict[str, Any]) -> Findings:
     engine, reason = "loop", "No contender is an update rule; other optimizers train one model at a time."
     if rules:
         rule_seconds = statistics.mean(loop_seconds[setups.index(setup)] for setup in rules)
+        one_by_one, alone = "loop", rule_seconds
+        if grounds.spec.engine == "auto":
+            alone = statistics.mean(
+                _try(workload, state["engines"]["drop-in"].start([setup], training))[0] for setup in rules
+            )
+            one_by_one = "drop-in" if alone <= rule_seconds else "loop"
         several = not stochastic and workload.order != "time" and not workload.online
         engine, reason, speeds, fast = _choose_engine(
-            state, rules, replace(training, chunk=chunk), rule_seconds, several
+            state, rules, replace(training, chunk=chunk), min(alone, rule_seconds), several
         )
+        if engine == "loop":
+            engine = one_by_one
     known = untrained if math.isfinite(untrained) else None
     return Findings(engine, reason, stochastic, parameters, known, chunk, speeds, fast, _most(training, len(rules)))
 
@@ -136,7 +144,7 @@ def _choose_engine(
                     speeds = _compiled_before(state, many, training, speeds, several)
             if wanted == "compiled" and speeds.obstacle:
                 raise SpecError(f"Nothing can be compiled for '{grounds.workload.name}': {speeds.obstacle}.")
-            reason = f"In a try the vectorized engine was {compared(loop_seconds, seconds)} the loop engine"
+            reason = f"In a try the vectorized engine was {compared(loop_seconds, seconds)} training one by one"
             if speeds.compiled is not None:
                 reason += f", and compiled it was {compared(loop_seconds, speeds.compiled)} it"
             best = min(seconds, speeds.compiled or math.inf)

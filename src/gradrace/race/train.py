@@ -59,6 +59,7 @@ def prepare(state: dict[str, Any], progress: Progress, grounds: Grounds) -> None
     work = grounds.workload
     state["engines"] = {
         "loop": Loop(work),
+        "drop-in": Loop(work, drop_in=True),
         "vectorized": Vectorized(work, clock=clock),
         "compiled": Vectorized(work, "always", clock),
         "training loop": OwnLoop(work),
