@@ -1,4 +1,4 @@
-"""Trial-steps per second of compiled blocks in chunks of several sizes, on one core: ``python benchmarks/chunks.py``."""
+"""Trial-steps per second of compiled blocks in chunks of several sizes, one core: ``python benchmarks/chunks.py``."""
 
 from __future__ import annotations
 
