@@ -20,7 +20,16 @@ from gradrace.optimizers import TorchOptimizer
 from gradrace.outcomes import Outcome
 from gradrace.race import costs, probe
 from gradrace.race.choose import choices, edges_left, find_extensions
-from gradrace.race.paths import Memory, Speeds, Way, compile_seconds, forgo, trained_meanwhile, worth_compiling
+from gradrace.race.paths import (
+    Memory,
+    Speeds,
+    Way,
+    affordable,
+    compile_seconds,
+    forgo,
+    trained_meanwhile,
+    worth_compiling,
+)
 from gradrace.race.plan import (
     OWN,
     SHARED,
@@ -41,7 +50,7 @@ from gradrace.store import RaceRecord, Store
 CONFIRMATION = "confirmation"
 COMPILING = {f"compile {kind}": kind for kind in (SHARED, OWN)}
 """Keys of the tasks that compile, and the kinds of blocks that they are for."""
-CHOSEN = ("engine", "reason", "chunk", "onednn", "compiled", "opened", "meanwhile")
+CHOSEN = ("engine", "reason", "evaluations", "chunk", "onednn", "compiled", "opened", "meanwhile")
 """What of a plan was measured, and is chosen alike when the same race is run again on this machine."""
 
 
@@ -183,6 +192,10 @@ def make_plan(entry: Entry, workers: Lanes) -> Plan:
     )
     if remembered := Memory(f"race {entry.id}").recall().get("plan"):
         return replace(plan, **{name: remembered[name] for name in CHOSEN if name in remembered})
+    if findings.speeds is not None:
+        whole = len(entry.contenders) * spec.studies * (spec.trials / (2 if spec.halving else 1) + spec.seeds)
+        points = affordable(work.evaluations, spec.steps, whole, findings.engine, findings.speeds)
+        plan = replace(plan, evaluations=points)
     if findings.speeds is not None and findings.engine == "vectorized" and spec.engine != "vectorized":
         plan = _with_ways(entry, plan, findings.speeds, len(workers))
     Memory(f"race {entry.id}").keep(plan={name: getattr(plan, name) for name in CHOSEN})

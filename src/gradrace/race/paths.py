@@ -20,7 +20,10 @@ from gradrace.race.plan import OWN, SHARED, Block
 
 SAVING = 0.4
 """Share of the vectorized engine's time that compiling saves, where it has not been measured yet: 0.23 to 0.9 on the
-built-in workloads (``python benchmarks/bench.py --only paths``)."""
+built-in workloads."""
+EVALUATION_SHARE, FEW_SECONDS, POINTS = 0.06, 2.0, (20, 15, 10, 8, 6, 5, 4, 3, 2, 1)
+"""Learning curves have so many points that they cost at most this share of the training, where they would cost more
+than a few seconds in all. The rungs, and the test split in the end, are scored in any case."""
 COMPILE_SECONDS, NODE_SECONDS = 7.0, 0.004
 """What compiling a program costs: most of it does not depend on the program's size in operations."""
 
@@ -30,7 +33,8 @@ class Speeds:
     """Seconds per trial-step of each way, None where it was not or cannot be measured.
 
     Attributes:
-        loop, vectorized, compiled: the ways.
+        loop, vectorized, compiled: the ways; ``loop`` is the faster one of those that train one by one.
+        evaluation: seconds of one evaluation of one trial, the way that was chosen.
         nodes: operations of the program of each kind of blocks that could be compiled, by kind; 0 if it is already.
         obstacle: why nothing can be compiled, if so.
     """
@@ -38,8 +42,27 @@ class Speeds:
     loop: float
     vectorized: float | None = None
     compiled: float | None = None
+    evaluation: float = 0.0
     nodes: dict[str, int] | None = None
     obstacle: str = ""
+
+
+def affordable(points: int, steps: int, trials: float, engine: str, speeds: Speeds) -> int:
+    """How many points of a learning curve a race affords, of those that the workload wants.
+
+    Args:
+        points: those wanted.
+        steps: of a whole trial.
+        trials: whole trials that the race amounts to.
+        engine: that trains.
+        speeds: what was measured.
+    """
+    step = speeds.loop if engine != "vectorized" or speeds.vectorized is None else speeds.vectorized
+    step = min(step, speeds.compiled or step)
+    if speeds.evaluation * points * trials <= FEW_SECONDS:
+        return points
+    fewer = int(EVALUATION_SHARE * steps * step / speeds.evaluation)
+    return next((point for point in POINTS if point <= min(fewer, points)), 1)
 
 
 def compile_seconds(nodes: int) -> float:

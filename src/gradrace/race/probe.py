@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import time
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -74,18 +75,18 @@ def _findings(state: dict[str, Any]) -> Findings:
     check_factory(workload)
     # Batches of examples that are fetched may differ in shape, and cannot be stacked for trials of several seeds.
     stochastic = check_first_batch(workload, model, setups[0].stream, training) or workload.fetched
-    loop_seconds, untrained = _try_contenders(state, setups, training)
+    tries, untrained = _try_contenders(state, setups, training)
     rules = [setup for setup in setups if isinstance(setup.optimizer, Optimizer)]
     parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
     chunk, speeds = chunk_of(grounds.spec, len(rules), parameters), None
     fast = False
     engine, reason = "loop", "No contender is an update rule; other optimizers train one model at a time."
     if rules:
-        rule_seconds = statistics.mean(loop_seconds[setups.index(setup)] for setup in rules)
+        rule_seconds = statistics.mean(tries[setups.index(setup)].step for setup in rules)
         one_by_one, alone = "loop", rule_seconds
         if grounds.spec.engine == "auto":
             alone = statistics.mean(
-                _try(workload, state["engines"]["drop-in"].start([setup], training))[0] for setup in rules
+                _try(workload, state["engines"]["drop-in"].start([setup], training)).step for setup in rules
             )
             one_by_one = "drop-in" if alone <= rule_seconds else "loop"
         several = not stochastic and workload.order != "time" and not workload.online
@@ -94,6 +95,7 @@ def _findings(state: dict[str, Any]) -> Findings:
         )
         if engine == "loop":
             engine = one_by_one
+            speeds = replace(speeds or Speeds(min(alone, rule_seconds)), evaluation=tries[0].evaluation)
     known = untrained if math.isfinite(untrained) else None
     return Findings(engine, reason, stochastic, parameters, known, chunk, speeds, fast, _most(training, len(rules)))
 
@@ -134,11 +136,12 @@ def _choose_engine(
     if obstacle is None:
         try:
             many = [setup for setup in setups for _ in range(TRIALS_EACH)]
-            seconds, fast = _vectorized(state, many, replace(training, chunk=0))
+            tried, fast = _vectorized(state, many, replace(training, chunk=0))
+            seconds = tried.step
         except Exception as error:
             obstacle = f"the model cannot be vectorized: {str(error).strip().splitlines()[0]}"
         else:
-            speeds = Speeds(loop_seconds, seconds)
+            speeds = Speeds(loop_seconds, seconds, evaluation=tried.evaluation)
             if wanted != "vectorized":
                 with onednn(fast):
                     speeds = _compiled_before(state, many, training, speeds, several)
@@ -164,14 +167,14 @@ def _most(training: Training, rules: int) -> int:
     return max(1, int(SHARE_OF_MEMORY * free / max(1.0, each)))
 
 
-def _vectorized(state: dict[str, Any], setups: list[TrialSetup], training: Training) -> tuple[float, bool]:
-    """Seconds of a trial-step, and whether oneDNN computes its matrix products: where that is clearly faster."""
-    seconds = []
+def _vectorized(state: dict[str, Any], setups: list[TrialSetup], training: Training) -> tuple[Tried, bool]:
+    """What a try took, and whether oneDNN computes its matrix products: where that is clearly faster."""
+    tries = []
     for use in (False, True) if available() and training.device == "cpu" else (False,):
         with onednn(use):
-            seconds.append(_try(state["grounds"].workload, state["engines"]["vectorized"].start(setups, training))[0])
-    fast = seconds[-1] < CLEARLY * seconds[0]
-    return (seconds[-1] if fast else seconds[0]), fast
+            tries.append(_try(state["grounds"].workload, state["engines"]["vectorized"].start(setups, training)))
+    fast = tries[-1].step < CLEARLY * tries[0].step
+    return (tries[-1] if fast else tries[0]), fast
 
 
 def _compiled_before(
@@ -189,7 +192,7 @@ def _compiled_before(
             try:
                 trials = engine.start(given, training)
                 if kind == SHARED:
-                    seconds, _ = _try(state["grounds"].workload, trials)
+                    seconds = _try(state["grounds"].workload, trials).step
                 else:
                     trials.train(1)
                 nodes[kind] = 0
@@ -202,8 +205,8 @@ def _compiled_before(
     return replace(speeds, compiled=seconds, nodes=nodes)
 
 
-def _try_contenders(state: dict[str, Any], setups: list[TrialSetup], training: Training) -> tuple[list[float], float]:
-    """Seconds of each contender's try by the loop engine, and the metric of the untrained model.
+def _try_contenders(state: dict[str, Any], setups: list[TrialSetup], training: Training) -> tuple[list[Tried], float]:
+    """Each contender's try by the loop engine, and the metric of the untrained model.
 
     An error of every contender is the workload's; an error of some is theirs.
     """
@@ -217,8 +220,9 @@ def _try_contenders(state: dict[str, Any], setups: list[TrialSetup], training: T
         except Exception as error:
             failures[label] = users_lines(error)  # its optimizer refuses this model's parameters
             continue
-        taken, untrained = _try(workload, trials)
-        seconds.append(taken)
+        tried = _try(workload, trials)
+        untrained = tried.untrained
+        seconds.append(tried)
         (failure,) = trials.failures()
         if failure:
             failures[label] = failure
@@ -229,18 +233,33 @@ def _try_contenders(state: dict[str, Any], setups: list[TrialSetup], training: T
     return seconds, untrained
 
 
-def _try(workload: Workload, trials: Trials) -> tuple[float, float]:
-    """Seconds of the timed steps (the first step, which may trace, not counted), and the metric before."""
+@dataclass(frozen=True)
+class Tried:
+    """Seconds of a trial-step (the first, which may trace, not counted) and of an evaluation, and the metric before."""
+
+    step: float
+    evaluation: float
+    untrained: float
+
+
+def _try(workload: Workload, trials: Trials) -> Tried:
+    """Train a few steps.
+
+    Raises:
+        WorkloadError: the metric is nan though the loss is not.
+    """
     untrained = trials.evaluate("validation").metric
     trials.train(1)
     losses, seconds = timed(trials)
+    start = time.perf_counter()
     metric = trials.evaluate("validation").metric
+    evaluating = time.perf_counter() - start
     if not any(trials.failures()) and math.isfinite(losses[0]) and math.isnan(untrained[0]) and math.isnan(metric[0]):
         raise WorkloadError(
             f"The metric of workload '{workload.name}', {workload.scored_by.name}, is nan on the validation split "
             f"before and after the first {TIMED_STEPS + 1} steps; it must be a finite number."
         )
-    return seconds / len(untrained), untrained[0]
+    return Tried(seconds / len(untrained), evaluating / len(untrained), untrained[0])
 
 
 def _obstacle(workload: Workload) -> str | None:
