@@ -124,6 +124,27 @@ def test_race_show_races_and_resume(tmp_path: Path) -> None:
     assert not Path(absent).exists()
 
 
+def test_a_profile_adds_up(tmp_path: Path) -> None:
+    file = tmp_path / "race.json"
+    words = ["--optimizers", "sgd", "--engine", "vectorized", "--lanes", "2", "--json", str(file), "--profile", "-q"]
+    raced = gradrace("race", "linear", *words, *SMALL, "--store", str(tmp_path / "races.db"))
+    assert raced.exit_code == 0, raced.exception
+    cost = json.loads(file.read_text())["cost"]
+    assert sum(cost["profile"].values()) == pytest.approx(cost["profile"]["start"] + cost["seconds"], abs=1e-6)
+    assert all(seconds >= 0 for seconds in cost["profile"].values())
+    assert set(cost["profile"]) >= {"start", "import", "train", "evaluate", "store", "idle", "end"}
+    lines = raced.stdout.splitlines()
+    (head,) = [place for place, line in enumerate(lines) if line.split() == ["seconds", "share", "what"]]
+    (end,) = [place for place, line in enumerate(lines) if line.startswith("total ")]
+    rows = {line.split()[0]: line.split()[1:3] for line in lines[head + 1 : end]}
+    assert {name: float(seconds) for name, (seconds, _) in rows.items()} == {
+        name: pytest.approx(seconds, abs=0.00501) for name, seconds in cost["profile"].items()
+    }
+    total = float(lines[end].split()[1])
+    assert sum(float(seconds) for seconds, _ in rows.values()) == pytest.approx(total, abs=0.01 * len(rows))
+    assert sum(float(share.rstrip("%")) for _, share in rows.values()) == pytest.approx(100, abs=0.1 * len(rows))
+
+
 def test_what_there_is_and_what_it_means() -> None:
     listed = gradrace("list", "optimizers").stdout
     assert all(name in listed for name in optimizers())

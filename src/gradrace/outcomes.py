@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -103,3 +104,12 @@ class Outcome:
         values = dict(values)
         values["curve"] = Curve(**values["curve"])
         return cls(**{**values, "stage": Stage(values["stage"]), "status": Status(values["status"])})
+
+
+def notes_of(notes: Mapping[str, Mapping[str, Any]], what: str) -> dict[str, Mapping[str, Any]]:
+    """Of a race's notes those on one thing, by what each is about: a note stays as it is first written.
+
+    >>> notes_of({"costs": {"a": 1}, "way own": {"b": 2}}, "way")
+    {'own': {'b': 2}}
+    """
+    return {key.removeprefix(f"{what} "): note for key, note in notes.items() if key.startswith(f"{what} ")}

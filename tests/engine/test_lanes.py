@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import lane_tasks as tasks
@@ -131,6 +131,63 @@ def test_a_death_costs_at_most_its_task(lanes: Lanes, tmp_path: Path) -> None:
     assert len(after) == 2
     assert not before & after
     assert all(map(ends_soon, before))
+
+
+def test_a_task_may_wait_until_the_result_of_another_was_dealt_with(lanes: Lanes, tmp_path: Path) -> None:
+    marker, told = tmp_path / "marker", list[str]()
+    given = [
+        Task("second", tasks.look, (str(marker), told), after="first"),
+        Task("third", tasks.look, (str(marker), told), after="second"),
+        Task("first", tasks.square, (3,)),
+        *(Task(str(n), tasks.square, (n,)) for n in range(4)),
+    ]
+    order = []
+    for result in lanes.run(given):
+        order.append(result.key)
+        if result.key == "first":
+            time.sleep(0.3)  # the other lane is idle meanwhile, and must not begin the second
+            told.append("of the first")
+            marker.touch()
+        elif result.key == "second":
+            assert result.value == (True, ["of the first"])
+            told.append("of the second")
+        elif result.key == "third":
+            assert result.value == (True, ["of the first", "of the second"])
+    waited = [key for key in order if not key.isdigit()]
+    assert waited == ["first", "second", "third"]
+    assert len(order) == len(given)
+
+
+@pytest.mark.parametrize("function", [tasks.refuse, tasks.die])
+def test_who_waits_goes_on_when_the_other_failed(lanes: Lanes, tmp_path: Path, function: Callable[..., None]) -> None:
+    told: list[str] = []
+    given = [Task("fails", function, ()), Task("waits", tasks.look, (str(tmp_path), told), after="fails")]
+    for result in lanes.run([given[1], given[0]]):
+        if result.key == "fails":
+            assert result.error is not None
+            told.append(type(result.error).__name__)
+        else:
+            assert result.value == (True, ["SpecError" if function is tasks.refuse else "LaneDied"])
+    assert told
+
+
+def test_lanes_keep_memory_and_the_users_settings_and_count_their_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MALLOC_TOP_PAD_", "12345")
+    for name in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"):
+        monkeypatch.delenv(name, raising=False)
+    began = time.perf_counter()
+    with Lanes(1) as lanes:
+        (found, _) = lanes.run([Task("a", tasks.environment, ()), Task("b", tasks.square, (2, 0.2))])
+        taken = time.perf_counter() - began
+        assert {name: value for name, value in found.value.items() if name.startswith("MALLOC_")} == {
+            "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+            "MALLOC_TRIM_THRESHOLD_": str(1 << 32),
+            "MALLOC_TOP_PAD_": "12345",
+        }
+        assert set(lanes.seconds) == {"import", "other"}
+        assert lanes.seconds["import"] > 0.05
+        assert lanes.seconds["other"] >= 0.2
+        assert sum(lanes.seconds.values()) <= taken + 0.05
 
 
 def test_one_lane_works_in_order_then_tells_what_cannot_be_done() -> None:

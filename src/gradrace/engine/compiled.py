@@ -65,7 +65,7 @@ def _constants(graph: fx.GraphModule) -> list[Tensor]:
 
 def loaded(path: Path) -> Flat | None:
     """A program that was compiled, or None where there is none that can be used."""
-    if not path.exists():
+    if not path.exists() or not _compiler.is_whole(path):
         return None
     try:
         from torch._C._aoti import AOTIModelContainerRunnerCpu

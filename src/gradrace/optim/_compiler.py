@@ -7,6 +7,7 @@ import hashlib
 import os
 import shlex
 import shutil
+import struct
 import subprocess
 import tempfile
 from functools import cache
@@ -56,9 +57,21 @@ def _file(source: str, compiler: tuple[list[str], str]) -> str:
     return hashlib.sha256("\0".join([source, *compiler[0], compiler[1]]).encode()).hexdigest()[:32] + ".so"
 
 
+def is_whole(path: Path) -> bool:
+    """Whether a library reaches to the table at its end. One that was cut short ends the process that loads it."""
+    with path.open("rb") as file:
+        head = file.read(64)
+    if head[:5] != b"\x7fELF\x02":  # of another kind, or damaged so that no loader takes it
+        return True
+    if len(head) < 64:
+        return False
+    (start,), (size, count) = struct.unpack_from("=Q", head, 40), struct.unpack_from("=2H", head, 58)
+    return start + size * count <= path.stat().st_size
+
+
 def _load(path: Path) -> ctypes.CDLL | None:
     try:
-        return ctypes.CDLL(str(path))
+        return ctypes.CDLL(str(path)) if is_whole(path) else None
     except OSError:  # for another machine, or damaged
         return None
 

@@ -17,7 +17,7 @@ from gradrace.engine.lanes import Lanes, Result
 from gradrace.engine.lanes import Task as LaneTask
 from gradrace.errors import GradraceError, Interrupted, SpecError
 from gradrace.optimizers import TorchOptimizer
-from gradrace.outcomes import Outcome
+from gradrace.outcomes import Outcome, notes_of
 from gradrace.race import costs, probe
 from gradrace.race.choose import choices, edges_left, find_extensions
 from gradrace.race.paths import (
@@ -244,14 +244,14 @@ class _Race:
     def __init__(self, entry: Entry, plan: Plan, store: Store, workers: Lanes, watch: Watch) -> None:
         self.entry, self.plan, self.store, self.workers, self.watch = entry, plan, store, workers, watch
         self.done = store.blocks(entry.id)
-        self.smaller: dict[str, Any] = dict(store.notes(entry.id).get("memory", {}))
-        self.fallbacks: dict[str, Any] = dict(store.notes(entry.id).get("fallbacks", {}))
         self.writing = 0.0
         """Seconds spent writing outcomes."""
         self.memory = Memory(f"race {entry.id}")
-        settled = {**self.memory.recall().get("ways", {}), **store.notes(entry.id).get("ways", {})}
+        settled = {**self.memory.recall().get("ways", {}), **notes_of(store.notes(entry.id), "way")}
         self.ways = {kind: Way(settled[kind]["engine"]) for kind in plan.opened if kind in settled}
         self.settled: dict[str, Any] = {kind: settled[kind] for kind in self.ways}
+        for kind, way in self.settled.items():
+            store.write_note(entry.id, f"way {kind}", way)
 
     def run(self) -> None:
         """Steps 1 to 6 of the protocol; what follows from the outcomes (7 to 9) is computed when it is asked for."""
@@ -285,11 +285,9 @@ class _Race:
             trained: Trained = result.value or Trained(failed_block(block, str(result.error)))
             outcomes = trained.outcomes
             if trained.chunk:
-                self.smaller[block.id] = trained.chunk
-                self.store.write_note(self.entry.id, "memory", self.smaller)
+                self.store.write_note(self.entry.id, f"memory {block.id}", {"chunk": trained.chunk})
             if trained.fallback:
-                self.fallbacks[block.id] = trained.fallback
-                self.store.write_note(self.entry.id, "fallbacks", self.fallbacks)
+                self.store.write_note(self.entry.id, f"fallback {block.id}", {"error": trained.fallback})
             began = time.perf_counter()
             self.store.write_block(self.entry.id, block.id, outcomes)
             self.writing += time.perf_counter() - began
@@ -325,7 +323,7 @@ class _Race:
         way = self.ways[kind]
         way.engine = "compiled" if found.faster or self.entry.spec.engine == "compiled" else "vectorized"
         self.settled[kind] = {"engine": way.engine, "reason": found.sentence(kind)}
-        self.store.write_note(self.entry.id, "ways", self.settled)
+        self.store.write_note(self.entry.id, f"way {kind}", self.settled[kind])
         self.memory.keep(ways=self.settled)
 
     def _confirmation_steps(self) -> int:

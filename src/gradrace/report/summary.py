@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from gradrace.outcomes import Outcome, Stage, Status
+from gradrace.outcomes import Outcome, Stage, Status, notes_of
 from gradrace.report import others, sentences
 from gradrace.report.tuning import budget_curves, robustness
 from gradrace.verdict import (
@@ -111,7 +111,7 @@ def summarize(record: RaceRecord, outcomes: Sequence[Outcome], notes: Mapping[st
         "gradrace": record.version,
         "race": {"id": record.id, "created": record.created, "status": record.status},
         "workload": race.workload,
-        "plan": {**race.numbers, **_plan(record.plan, notes.get("ways", {}))},
+        "plan": {**race.numbers, **_plan(record.plan, notes_of(notes, "way"))},
         "machine": record.machine,
         "cost": _cost(race),
     }
@@ -251,10 +251,10 @@ def _warnings(race: Race, rows: Sequence[Mapping[str, Any]], pairs: Sequence[Pai
         found.append(sentences.too_few_studies(race.numbers["studies"]))
     elif race.numbers["studies"] < FEW_STUDIES and pairs and all(p.decision is Decision.UNDECIDED for p in pairs):
         found.append(sentences.little_power(race.numbers["studies"], len(rows)))
-    if smaller := race.notes.get("memory"):
-        found.append(sentences.little_memory(smaller))
-    if fallbacks := race.notes.get("fallbacks"):
-        found.append(sentences.fallbacks(fallbacks))
+    if smaller := notes_of(race.notes, "memory"):
+        found.append(sentences.little_memory({block: note["chunk"] for block, note in smaller.items()}))
+    if fallbacks := notes_of(race.notes, "fallback"):
+        found.append(sentences.fallbacks({block: note["error"] for block, note in fallbacks.items()}))
     if "error" in race.costs:
         found.append(sentences.costs_unknown(race.costs["error"]))
     return found
