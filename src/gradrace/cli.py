@@ -16,7 +16,7 @@ from rich.console import Console, RenderableType
 from gradrace._version import __version__
 from gradrace.errors import GradraceError, Interrupted, SpecError
 from gradrace.race import api
-from gradrace.race.profile import PURPOSES
+from gradrace.race.profile import PURPOSES, process_seconds
 from gradrace.race.spec import DEFAULT_CONTENDERS, Contender
 from gradrace.report import cards, terminal
 from gradrace.store import open_store
@@ -89,6 +89,7 @@ def race(
     profile: ProfileOption = False,
 ) -> None:
     """Race optimizers on a workload and print the verdict."""
+    before = process_seconds()
     result = api.race(
         workload,
         [_contender(word) for word in optimizers.split(",")],
@@ -115,7 +116,7 @@ def race(
         json=None if json == "-" else json,
         quiet=quiet,
     )
-    _show(result.to_json(), json, profile)
+    _show(result.to_json(), json, before if profile else None)
 
 
 def _contender(word: str) -> Contender:
@@ -127,13 +128,15 @@ def _contender(word: str) -> Contender:
     return Contender(name, label=label)
 
 
-def _show(summary: dict[str, Any], json: str | None, profile: bool = False) -> None:
+def _show(summary: dict[str, Any], json: str | None, before: float | None = None) -> None:
+    """Print the verdict; with ``before``, the seconds until the race was asked for, also where the seconds went."""
     if json == "-":
         print(json_module.dumps(summary, indent=1, allow_nan=False))
     else:
         _print(terminal.render(summary))
-    if profile:
-        table = terminal.profile(summary["cost"]["profile"], PURPOSES)
+    if before is not None:
+        known = summary["cost"]["profile"]
+        table = terminal.profile({**known, "start": before + known.get("start", 0.0)}, PURPOSES)
         _print(table) if json != "-" else Console(stderr=True).print(table)
 
 
@@ -147,12 +150,13 @@ def resume(
     profile: ProfileOption = False,
 ) -> None:
     """Go on with a race that was stopped or killed."""
+    before = process_seconds()
     if json not in (None, "-"):
         api.check_writable(Path(json))
     summary = api.resume(race, store=store, lanes=lanes, quiet=quiet).to_json()
     if json not in (None, "-"):
         api.write_json(summary, Path(json))
-    _show(summary, json, profile)
+    _show(summary, json, before if profile else None)
 
 
 @app.command()

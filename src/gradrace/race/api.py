@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_module
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,6 +84,7 @@ def race(
         SpecError: something asked for does not exist or is not allowed. WorkloadError: the workload's code raises.
         StoreError: the store cannot be used. Interrupted: Ctrl-C; everything finished is stored.
     """
+    began = time.perf_counter()
     task = find_task(workload)
     contenders = make_contenders(optimizers)
     spec = make_spec(
@@ -108,7 +110,7 @@ def race(
     )
     if json is not None:
         check_writable(Path(json))
-    summary = run_entry(Entry(spec, contenders, task), store_path(store), lane_count(lanes, device), quiet)
+    summary = run_entry(Entry(spec, contenders, task, began), store_path(store), lane_count(lanes, device), quiet)
     if json is not None:
         write_json(summary, Path(json))
     return RaceResult(summary)

@@ -7,7 +7,7 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
 import torch
@@ -41,7 +41,7 @@ from gradrace.race.plan import (
     edge_blocks,
     tuning_blocks,
 )
-from gradrace.race.profile import process_seconds, profile
+from gradrace.race.profile import profile
 from gradrace.race.rungs import check_halving
 from gradrace.race.spec import Contender, RaceSpec, Task, describe, race_id
 from gradrace.race.train import Compiled, Grounds, Trained, compile_program, failed_block, prepare, train_block
@@ -90,6 +90,8 @@ class Entry:
     spec: RaceSpec
     contenders: tuple[Contender, ...]
     task: Task
+    began: float = field(default_factory=time.perf_counter, compare=False)
+    """When the race was asked for, by the clock of ``time.perf_counter``."""
 
     @property
     def id(self) -> str:
@@ -122,7 +124,8 @@ def run(
     record = _find(store, entry.id)
     if store is not None and record is not None and record.status == "finished":
         return store, record
-    before, started, seconds = process_seconds(), time.perf_counter(), {}
+    started = time.perf_counter()
+    before, seconds = started - entry.began, {}
     try:
         with Lanes(lanes, entry.spec.device) as workers:
             workers.prepare(prepare, entry.grounds())

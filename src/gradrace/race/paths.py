@@ -34,17 +34,17 @@ class Speeds:
 
     Attributes:
         loop, vectorized, compiled: the ways; ``loop`` is the faster one of those that train one by one.
-        evaluation: seconds of one evaluation of one trial, the way that was chosen.
         nodes: operations of the program of each kind of blocks that could be compiled, by kind; 0 if it is already.
         obstacle: why nothing can be compiled, if so.
+        evaluation: seconds of one evaluation of one trial, the way that was chosen.
     """
 
     loop: float
     vectorized: float | None = None
     compiled: float | None = None
-    evaluation: float = 0.0
     nodes: dict[str, int] | None = None
     obstacle: str = ""
+    evaluation: float = 0.0
 
 
 def affordable(points: int, steps: int, trials: float, engine: str, speeds: Speeds) -> int:

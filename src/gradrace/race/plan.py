@@ -1,7 +1,8 @@
 """The plan: from a spec to blocks of trials. Pure functions; what had to be measured or tried comes in as values.
 
-Blocks follow from the spec, the contenders and the stored plan alone, never from how many lanes there are: the same
-race has the same blocks on every machine, and a resumed one the same as before.
+Blocks follow from the spec, the contenders and the stored plan alone: a resumed race has the same blocks as before.
+What was measured on a machine (whether blocks are compiled, in which chunks, and which are trained meanwhile) is part
+of the plan, and chosen alike when the race is run there again, with however many lanes.
 """
 
 from __future__ import annotations
