@@ -108,6 +108,7 @@ class Group:
             factors: the share of its learning rate that each trial uses, float64 [trials]; None for all of it.
         """
         if self._kernel is not None:
+            grads = grads.contiguous()
             own = slice(rows.start - self.start, rows.stop - self.start)
             numbers, places = self._numbers[own], self._places
             numbers[:, places["step"]] = step

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from typing import Any, Protocol
 
 import torch
@@ -18,17 +17,11 @@ from gradrace.engine.lanes import Task as LaneTask
 from gradrace.errors import GradraceError, Interrupted, SpecError
 from gradrace.optimizers import TorchOptimizer
 from gradrace.outcomes import Outcome, notes_of
-from gradrace.race import costs, probe
+from gradrace.race import costs
 from gradrace.race.choose import choices, edges_left, find_extensions
 from gradrace.race.paths import (
     Memory,
-    Speeds,
     Way,
-    affordable,
-    compile_seconds,
-    forgo,
-    trained_meanwhile,
-    worth_compiling,
 )
 from gradrace.race.plan import (
     OWN,
@@ -41,17 +34,15 @@ from gradrace.race.plan import (
     edge_blocks,
     tuning_blocks,
 )
+from gradrace.race.planning import Entry, confirmation_steps, make_plan, only
 from gradrace.race.profile import profile
-from gradrace.race.rungs import check_halving
-from gradrace.race.spec import Contender, RaceSpec, Task, describe, race_id
-from gradrace.race.train import Compiled, Grounds, Trained, compile_program, failed_block, prepare, train_block
+from gradrace.race.spec import RaceSpec, describe
+from gradrace.race.train import Compiled, Trained, compile_program, failed_block, prepare, train_block
 from gradrace.store import RaceRecord, Store
 
 CONFIRMATION = "confirmation"
 COMPILING = {f"compile {kind}": kind for kind in (SHARED, OWN)}
 """Keys of the tasks that compile, and the kinds of blocks that they are for."""
-CHOSEN = ("engine", "reason", "evaluations", "chunk", "onednn", "compiled", "opened", "meanwhile")
-"""What of a plan was measured, and is chosen alike when the same race is run again on this machine."""
 
 
 class Watch(Protocol):
@@ -81,32 +72,6 @@ class Silent:
 
     def block(self, outcomes: Sequence[Outcome], trained: bool) -> None:
         """See ``Watch``."""
-
-
-@dataclass
-class Entry:
-    """A race as it was asked for: who races on what, and by which numbers."""
-
-    spec: RaceSpec
-    contenders: tuple[Contender, ...]
-    task: Task
-    began: float = field(default_factory=time.perf_counter, compare=False)
-    """When the race was asked for, by the clock of ``time.perf_counter``."""
-
-    @property
-    def id(self) -> str:
-        """The race's id."""
-        return race_id(self.spec, self.contenders, self.task)
-
-    @property
-    def maximize(self) -> bool:
-        """Whether more of the metric is better."""
-        return self.task.workload.scored_by.direction == "max"
-
-    def grounds(self) -> Grounds:
-        """What lanes need to know. The data are loaded here, once."""
-        _ = self.task.workload.splits
-        return Grounds(self.task.workload, {c.label: c for c in self.contenders}, self.spec)
 
 
 def run(
@@ -163,82 +128,6 @@ def has_ended(store: Store, race: str) -> bool:
 def _find(store: Store | None, race: str) -> RaceRecord | None:
     known = [] if store is None else [record for record in store.races() if record.id == race]
     return known[0] if known else None
-
-
-def make_plan(entry: Entry, workers: Lanes) -> Plan:
-    """Try the workload, measure what must be measured, and fix the plan."""
-    findings: probe.Findings = _one(workers, probe.probe)
-    spec, steps, work = entry.spec, {}, entry.task.workload
-    measured = _one(workers, costs.measure_costs) if spec.currency == "seconds" else {}
-    cheapest = min((cost["step_seconds"] for cost in measured.values()), default=1.0)
-    for contender in entry.contenders:
-        share = 1 / contender.rule.gradient_evaluations
-        if measured:
-            share = cheapest / measured[contender.label]["step_seconds"]
-        steps[contender.label] = max(1, round(spec.steps * share))
-        if spec.halving:
-            check_halving(spec.trials, steps[contender.label])
-    objects = tuple(c.label for c in entry.contenders if isinstance(c.rule, TorchOptimizer))
-    plan = Plan(
-        findings.engine,
-        findings.reason,
-        findings.stochastic,
-        steps,
-        findings.parameters,
-        findings.untrained,
-        objects,
-        work.evaluations,
-        findings.chunk,
-        most=findings.most,
-        onednn=findings.onednn,
-        separate=work.order != "time" and not work.online,
-    )
-    if remembered := Memory(f"race {entry.id}").recall().get("plan"):
-        return replace(plan, **{name: remembered[name] for name in CHOSEN if name in remembered})
-    if findings.speeds is not None:
-        whole = len(entry.contenders) * spec.studies * (spec.trials / (2 if spec.halving else 1) + spec.seeds)
-        points = affordable(work.evaluations, spec.steps, whole, findings.engine, findings.speeds)
-        plan = replace(plan, evaluations=points)
-    if findings.speeds is not None and findings.engine == "vectorized" and spec.engine != "vectorized":
-        plan = _with_ways(entry, plan, findings.speeds, len(workers))
-    Memory(f"race {entry.id}").keep(plan={name: getattr(plan, name) for name in CHOSEN})
-    return plan
-
-
-def _with_ways(entry: Entry, plan: Plan, speeds: Speeds, lanes: int) -> Plan:
-    """The plan with what is compiled, and what is trained while the compiler works."""
-    spec, contenders = entry.spec, entry.contenders
-    constant = spec.schedule == "constant"
-    steps: dict[str, int] = Counter()
-    for block in tuning_blocks(spec, contenders, plan):
-        steps[plan.kind_of(block.trials)] += block.trial_steps(constant)
-    steps[SHARED if plan.stochastic or not plan.separate else OWN] += confirmation_steps(spec, plan)
-    before = Memory(f"workload {entry.task.reference} {spec.batch_size} {plan.chunk} {spec.device}")
-    forgone = before.recall().get("forgone", {})
-    kinds = tuple(speeds.nodes or ()) if spec.engine == "compiled" else worth_compiling(speeds, steps, forgone)
-    before.keep(forgone=forgo(speeds, {k: n for k, n in steps.items() if k not in kinds}, forgone))
-    if not kinds or speeds.nodes is None:
-        return plan
-    opened = tuple(kind for kind in kinds if speeds.nodes[kind])
-    plan = replace(plan, compiled=kinds, opened=opened)
-    if SHARED in opened and spec.engine == "auto":
-        blocks = tuning_blocks(spec, contenders, plan)
-        chosen = trained_meanwhile(blocks, compile_seconds(speeds.nodes[SHARED]), speeds, lanes)
-        plan = replace(plan, meanwhile=chosen)
-    return plan
-
-
-def confirmation_steps(spec: RaceSpec, plan: Plan) -> int:
-    """Trial-steps of the confirmation."""
-    return spec.studies * spec.seeds * sum(plan.steps.values())
-
-
-def _one(workers: Lanes, function: Any) -> Any:
-    """The value of one task, or its error raised."""
-    (result,) = workers.run([LaneTask("one", function, ())])
-    if result.error is not None:
-        raise result.error
-    return result.value
 
 
 class _Race:
@@ -352,7 +241,7 @@ class _Race:
     def _costs(self) -> dict[str, Any]:
         """Step costs are worth a note, not a race: a contender whose drop-in cannot be measured has none."""
         try:
-            return _one(self.workers, costs.measure_costs)
+            return only(self.workers, costs.measure_costs)
         except GradraceError as error:
             return {"error": str(error)}
 

@@ -54,7 +54,7 @@ class Plan:
         most: trials whose gradients fit into the device's memory at a time; 0 where all do.
         separate: trials of different seeds see different batches.
         compiled: kinds of blocks that are compiled (``SHARED``, ``OWN``), where the engine is the vectorized one.
-        onednn: vectorized blocks have their matrix products computed by oneDNN.
+        onednn: matrix products are computed by oneDNN, except for the loop engine.
         opened: those of them whose program was not there when the race began: it is compiled and tried first.
         meanwhile: blocks that are not compiled, to be trained while the compiler works.
     """
@@ -255,8 +255,10 @@ def _blocks(
             rungs = rung_steps(steps, halving)
             points = {max(1, steps * part // plan.evaluations) for part in range(1, plan.evaluations + 1)}
             block = Block(identity, stage, trials, engine, steps, rungs, tuple(sorted(points | set(rungs))))
-            if engine == "vectorized":
-                block = replace(block, onednn=plan.onednn, chunk=plan.most if len(trials) > plan.most else 0)
+            if engine in ("vectorized", "drop-in"):
+                block = replace(block, onednn=plan.onednn)
+            if engine == "vectorized" and 0 < plan.most < len(trials):
+                block = replace(block, chunk=plan.most)
             left = _left(len(trials), halving)
             fits = math.ceil(left / plan.chunk) * plan.chunk <= MOST_SPARE * left if plan.chunk else False
             if engine == "vectorized" and fits and plan.kind_of(trials) in plan.compiled:

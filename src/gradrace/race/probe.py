@@ -83,18 +83,17 @@ def _findings(state: dict[str, Any]) -> Findings:
     engine, reason = "loop", "No contender is an update rule; other optimizers train one model at a time."
     if rules:
         rule_seconds = statistics.mean(tries[setups.index(setup)].step for setup in rules)
-        one_by_one, alone = "loop", rule_seconds
+        one_by_one, alone, plainly_fast = "loop", rule_seconds, False
         if grounds.spec.engine == "auto":
-            alone = statistics.mean(
-                _try(workload, state["engines"]["drop-in"].start([setup], training)).step for setup in rules
-            )
+            tried, plainly_fast = _with_both(state, "drop-in", rules, training)
+            alone = tried.step
             one_by_one = "drop-in" if alone <= rule_seconds else "loop"
         several = not stochastic and workload.order != "time" and not workload.online
         engine, reason, speeds, fast = _choose_engine(
             state, rules, replace(training, chunk=chunk), min(alone, rule_seconds), several
         )
         if engine == "loop":
-            engine = one_by_one
+            engine, fast = one_by_one, plainly_fast and one_by_one == "drop-in"
             speeds = replace(speeds or Speeds(min(alone, rule_seconds)), evaluation=tries[0].evaluation)
     known = untrained if math.isfinite(untrained) else None
     return Findings(engine, reason, stochastic, parameters, known, chunk, speeds, fast, _most(training, len(rules)))
@@ -136,7 +135,7 @@ def _choose_engine(
     if obstacle is None:
         try:
             many = [setup for setup in setups for _ in range(TRIALS_EACH)]
-            tried, fast = _vectorized(state, many, replace(training, chunk=0))
+            tried, fast = _with_both(state, "vectorized", many, replace(training, chunk=0))
             seconds = tried.step
         except Exception as error:
             obstacle = f"the model cannot be vectorized: {str(error).strip().splitlines()[0]}"
@@ -167,12 +166,13 @@ def _most(training: Training, rules: int) -> int:
     return max(1, int(SHARE_OF_MEMORY * free / max(1.0, each)))
 
 
-def _vectorized(state: dict[str, Any], setups: list[TrialSetup], training: Training) -> tuple[Tried, bool]:
-    """What a try took, and whether oneDNN computes its matrix products: where that is clearly faster."""
-    tries = []
-    for use in (False, True) if available() and training.device == "cpu" else (False,):
+def _with_both(state: dict[str, Any], engine: str, setups: list[TrialSetup], training: Training) -> tuple[Tried, bool]:
+    """What a try of an engine took, and whether oneDNN computes its matrix products: where that is clearly faster."""
+    workload, tries = state["grounds"].workload, []
+    useful = available() and training.device == "cpu" and workload.experience is None
+    for use in (False, True) if useful else (False,):
         with onednn(use):
-            tries.append(_try(state["grounds"].workload, state["engines"]["vectorized"].start(setups, training)))
+            tries.append(_try(workload, state["engines"][engine].start(setups, training)))
     fast = tries[-1].step < CLEARLY * tries[0].step
     return (tries[-1] if fast else tries[0]), fast
 

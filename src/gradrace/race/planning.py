@@ -1,0 +1,123 @@
+"""From what was asked for to the stored plan: the workload is tried, ways of training are measured, or remembered."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gradrace.engine.lanes import Lanes
+from gradrace.engine.lanes import Task as LaneTask
+from gradrace.optimizers import TorchOptimizer
+from gradrace.race import costs, probe
+from gradrace.race.paths import Memory, Speeds, affordable, compile_seconds, forgo, trained_meanwhile, worth_compiling
+from gradrace.race.plan import OWN, SHARED, Plan, tuning_blocks
+from gradrace.race.rungs import check_halving
+from gradrace.race.spec import Contender, RaceSpec, Task, race_id
+from gradrace.race.train import Grounds
+
+CHOSEN = ("engine", "reason", "steps", "evaluations", "chunk", "onednn", "compiled", "opened", "meanwhile")
+"""What of a plan was measured, and is chosen alike when the same race is run again on this machine."""
+
+
+@dataclass
+class Entry:
+    """A race as it was asked for: who races on what, and by which numbers."""
+
+    spec: RaceSpec
+    contenders: tuple[Contender, ...]
+    task: Task
+    began: float = field(default_factory=time.perf_counter, compare=False)
+    """When the race was asked for, by the clock of ``time.perf_counter``."""
+
+    @property
+    def id(self) -> str:
+        """The race's id."""
+        return race_id(self.spec, self.contenders, self.task)
+
+    @property
+    def maximize(self) -> bool:
+        """Whether more of the metric is better."""
+        return self.task.workload.scored_by.direction == "max"
+
+    def grounds(self) -> Grounds:
+        """What lanes need to know. The data are loaded here, once."""
+        _ = self.task.workload.splits
+        return Grounds(self.task.workload, {c.label: c for c in self.contenders}, self.spec)
+
+
+def make_plan(entry: Entry, workers: Lanes) -> Plan:
+    """Try the workload, measure what must be measured, and fix the plan."""
+    findings: probe.Findings = only(workers, probe.probe)
+    spec, steps, work = entry.spec, {}, entry.task.workload
+    measured = only(workers, costs.measure_costs) if spec.currency == "seconds" else {}
+    cheapest = min((cost["step_seconds"] for cost in measured.values()), default=1.0)
+    for contender in entry.contenders:
+        share = 1 / contender.rule.gradient_evaluations
+        if measured:
+            share = cheapest / measured[contender.label]["step_seconds"]
+        steps[contender.label] = max(1, round(spec.steps * share))
+        if spec.halving:
+            check_halving(spec.trials, steps[contender.label])
+    objects = tuple(c.label for c in entry.contenders if isinstance(c.rule, TorchOptimizer))
+    plan = Plan(
+        findings.engine,
+        findings.reason,
+        findings.stochastic,
+        steps,
+        findings.parameters,
+        findings.untrained,
+        objects,
+        work.evaluations,
+        findings.chunk,
+        most=findings.most,
+        onednn=findings.onednn,
+        separate=work.order != "time" and not work.online,
+    )
+    if remembered := Memory(f"race {entry.id}").recall().get("plan"):
+        return replace(plan, **{name: remembered[name] for name in CHOSEN if name in remembered})
+    if findings.speeds is not None:
+        whole = len(entry.contenders) * spec.studies * (spec.trials / (2 if spec.halving else 1) + spec.seeds)
+        points = affordable(work.evaluations, spec.steps, whole, findings.engine, findings.speeds)
+        plan = replace(plan, evaluations=points)
+    if findings.speeds is not None and findings.engine == "vectorized" and spec.engine != "vectorized":
+        plan = _with_ways(entry, plan, findings.speeds, len(workers))
+    Memory(f"race {entry.id}").keep(plan={name: getattr(plan, name) for name in CHOSEN})
+    return plan
+
+
+def _with_ways(entry: Entry, plan: Plan, speeds: Speeds, lanes: int) -> Plan:
+    """The plan with what is compiled, and what is trained while the compiler works."""
+    spec, contenders = entry.spec, entry.contenders
+    constant = spec.schedule == "constant"
+    steps: dict[str, int] = Counter()
+    for block in tuning_blocks(spec, contenders, plan):
+        steps[plan.kind_of(block.trials)] += block.trial_steps(constant)
+    steps[SHARED if plan.stochastic or not plan.separate else OWN] += confirmation_steps(spec, plan)
+    before = Memory(f"workload {entry.task.reference} {spec.batch_size} {plan.chunk} {spec.device}")
+    forgone = before.recall().get("forgone", {})
+    kinds = tuple(speeds.nodes or ()) if spec.engine == "compiled" else worth_compiling(speeds, steps, forgone)
+    before.keep(forgone=forgo(speeds, {k: n for k, n in steps.items() if k not in kinds}, forgone))
+    if not kinds or speeds.nodes is None:
+        return plan
+    opened = tuple(kind for kind in kinds if speeds.nodes[kind])
+    plan = replace(plan, compiled=kinds, opened=opened)
+    if SHARED in opened and spec.engine == "auto":
+        blocks = tuning_blocks(spec, contenders, plan)
+        chosen = trained_meanwhile(blocks, compile_seconds(speeds.nodes[SHARED]), speeds, lanes)
+        plan = replace(plan, meanwhile=chosen)
+    return plan
+
+
+def confirmation_steps(spec: RaceSpec, plan: Plan) -> int:
+    """Trial-steps of the confirmation."""
+    return spec.studies * spec.seeds * sum(plan.steps.values())
+
+
+def only(workers: Lanes, function: Any) -> Any:
+    """The value of one task, or its error raised."""
+    (result,) = workers.run([LaneTask("one", function, ())])
+    if result.error is not None:
+        raise result.error
+    return result.value
