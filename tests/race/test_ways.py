@@ -16,7 +16,7 @@ import gradrace
 from gradrace.engine import compiled
 from gradrace.engine.vectorized import VectorizedTrials
 from gradrace.outcomes import Outcome, notes_of
-from gradrace.race import orchestrator, probe
+from gradrace.race import orchestrator, planning, probe
 from gradrace.race.paths import Speeds
 from gradrace.race.plan import OWN, SHARED
 from gradrace.race.train import Compiled
@@ -151,7 +151,7 @@ def measured(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
 def with_speeds(monkeypatch: pytest.MonkeyPatch, slower: str) -> None:
     """Compiling seems to pay, and takes as long as one block; then programs of one kind turn out to be no faster."""
     speeds = Speeds(loop=2.0, vectorized=0.026, nodes={SHARED: 100, OWN: 100})
-    monkeypatch.setattr(orchestrator, "worth_compiling", lambda *measured: (SHARED, OWN))
+    monkeypatch.setattr(planning, "worth_compiling", lambda *measured: (SHARED, OWN))
     measured(monkeypatch, engine="vectorized", reason="Slow.", onednn=False, speeds=speeds)
     original = orchestrator.compile_program
 
