@@ -44,12 +44,17 @@ def machine() -> dict[str, Any]:
     }
 
 
-def measure(options: Options, only: list[str], keep: Callable[[dict[str, Any]], None]) -> None:
-    """Everything, as JSON types. It is kept after each section: a later one that fails takes none with it."""
-    absent: list[str] = []
-    found: dict[str, Any] = {}
-    start = time.perf_counter()
+def measure(options: Options, only: list[str], keep: Callable[[dict[str, Any]], None], before: dict[str, Any]) -> None:
+    """Everything, as JSON types. It is kept after each section: a later one that fails takes none with it.
+
+    ``before``: what was measured earlier, of which other sections are kept.
+    """
+    absent: list[str] = list(before.get("absent", []))
+    found: dict[str, Any] = dict(before.get("sections", {}))
+    start = time.perf_counter() - before.get("seconds_in_all", 0.0)
     command = " ".join(["python benchmarks/bench.py", *sys.argv[1:]])
+    if before:
+        command = f"{before['command']}` and then `{command}"
     for name in only:
         more: dict[str, Any] = {}
         if name == "overheads" and "engine" in found:
@@ -66,7 +71,7 @@ def markdown(document: dict[str, Any]) -> str:
     lines = [
         "# gradrace against its peers",
         "",
-        f"Measured on {here['date']} in one run of {document['seconds_in_all'] / 60:.0f} minutes: {here['processor']}, "
+        f"Measured on {here['date']} in {document['seconds_in_all'] / 60:.0f} minutes: {here['processor']}, "
         f"{here['cores']} cores, {here['simd']}, {here['system']}, Python {here['python']}, torch {here['torch']}. "
         "Contestants took turns, round after round. Figures are medians of "
         f"{document['rounds']} rounds, with the least and the greatest in brackets.",
@@ -80,8 +85,10 @@ def markdown(document: dict[str, Any]) -> str:
     ]
     targets = [target for name, section in SECTIONS.items() for target in section.targets(found.get(name))]
     lines += targets_table([*targets, *ELSEWHERE])
-    for name, values in found.items():
-        section = SECTIONS[name]
+    for name, section in SECTIONS.items():
+        if name not in found:
+            continue
+        values = found[name]
         lines += ["", f"## {section.TITLE}", "", section.ABOUT, "", *section.lines(values)]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -109,6 +116,7 @@ def main() -> None:
     parser.add_argument("--workloads", nargs="+", help="of the engine's section; by default all built-in ones")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4.0, help="of a contestant's turn on a workload")
+    parser.add_argument("--add", action="store_true", help="keep the other sections that the JSON file holds")
     parser.add_argument("--full", action="store_true", help="peers do the whole job, not a share of it")
     parser.add_argument("--markdown", default="docs/benchmarks.md", help="'-' for standard output")
     parser.add_argument("--json", default="docs/benchmarks.json", help="'-' for standard output")
@@ -117,14 +125,15 @@ def main() -> None:
     ordered = [name for name in SECTIONS if name in given.only]
 
     def keep(document: dict[str, Any]) -> None:
-        whole = len(document["sections"]) == len(ordered)
+        whole = set(document["sections"]) >= set(ordered)
         for path, text in ((given.json, json.dumps(document, indent=1) + "\n"), (given.markdown, markdown(document))):
             if path != "-":
                 Path(path).write_text(text, encoding="utf-8")
             elif whole:
                 print(text, end="")
 
-    measure(Options(given.rounds, given.seconds, tuple(names), given.full), ordered, keep)
+    before = json.loads(Path(given.json).read_text(encoding="utf-8")) if given.add else {}
+    measure(Options(given.rounds, given.seconds, tuple(names), given.full), ordered, keep, before)
 
 
 if __name__ == "__main__":

@@ -140,7 +140,9 @@ class _Race:
         """Seconds spent writing outcomes."""
         self.memory = Memory(f"race {entry.id}")
         settled = {**self.memory.recall().get("ways", {}), **notes_of(store.notes(entry.id), "way")}
-        self.ways = {kind: Way(settled[kind]["engine"]) for kind in plan.opened if kind in settled}
+        self.ways = {
+            kind: Way(settled[kind]["engine"], settled[kind]["onednn"]) for kind in plan.opened if kind in settled
+        }
         self.settled: dict[str, Any] = {kind: settled[kind] for kind in self.ways}
         for kind, way in self.settled.items():
             store.write_note(entry.id, f"way {kind}", way)
@@ -214,7 +216,8 @@ class _Race:
         found: Compiled = result.value if result.error is None else Compiled(str(result.error))
         way = self.ways[kind]
         way.engine = "compiled" if found.faster or self.entry.spec.engine == "compiled" else "vectorized"
-        self.settled[kind] = {"engine": way.engine, "reason": found.sentence(kind)}
+        way.onednn = found.onednn
+        self.settled[kind] = {"engine": way.engine, "onednn": way.onednn, "reason": found.sentence(kind)}
         self.store.write_note(self.entry.id, f"way {kind}", self.settled[kind])
         self.memory.keep(ways=self.settled)
 

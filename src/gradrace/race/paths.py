@@ -119,9 +119,13 @@ def compared(loop: float, other: float) -> str:
 
 @dataclass
 class Way:
-    """The engine of the blocks of one kind, which is known for good once their program has been compiled."""
+    """The engine of the blocks of one kind, which is known for good once their program has been compiled.
+
+    ``onednn``: of compiled blocks; see ``Plan``.
+    """
 
     engine: str
+    onednn: bool = False
 
 
 class Memory:

@@ -142,8 +142,7 @@ def _choose_engine(
         else:
             speeds = Speeds(loop_seconds, seconds, evaluation=tried.evaluation)
             if wanted != "vectorized":
-                with onednn(fast):
-                    speeds = _compiled_before(state, many, training, speeds, several)
+                speeds, fast = _compiled_before(state, many, training, speeds, several, fast)
             if wanted == "compiled" and speeds.obstacle:
                 raise SpecError(f"Nothing can be compiled for '{grounds.workload.name}': {speeds.obstacle}.")
             reason = f"In a try the vectorized engine was {compared(loop_seconds, seconds)} training one by one"
@@ -178,9 +177,12 @@ def _with_both(state: dict[str, Any], engine: str, setups: list[TrialSetup], tra
 
 
 def _compiled_before(
-    state: dict[str, Any], setups: list[TrialSetup], training: Training, speeds: Speeds, several: bool
-) -> Speeds:
-    """Which programs of the workload were compiled earlier, on this machine, and how fast they are."""
+    state: dict[str, Any], setups: list[TrialSetup], training: Training, speeds: Speeds, several: bool, fast: bool
+) -> tuple[Speeds, bool]:
+    """Which programs of the workload were compiled earlier, on this machine, and how fast they are.
+
+    Also whether oneDNN computes matrix products: ``fast``, unless compiled programs say otherwise.
+    """
     engine = state["engines"]["compiled"]
     nodes: dict[str, int] = {}
     engine.programs.compiling = "if cached"
@@ -190,19 +192,19 @@ def _compiled_before(
             streams = [(*setup.stream[:2], place % 2 if kind == OWN else 0) for place, setup in enumerate(setups)]
             given = [replace(setup, stream=stream) for setup, stream in zip(setups, streams, strict=True)]
             try:
-                trials = engine.start(given, training)
                 if kind == SHARED:
-                    seconds = _try(state["grounds"].workload, trials).step
+                    tried, fast_compiled = _with_both(state, "compiled", given, training)
+                    seconds, fast = tried.step, fast_compiled
                 else:
-                    trials.train(1)
+                    engine.start(given, training).train(1)
                 nodes[kind] = 0
             except NotCompiledYet as missing:
                 nodes[kind] = missing.nodes
     finally:
         engine.programs.compiling = "always"
     if engine.programs.obstacle is not None:
-        return replace(speeds, obstacle=engine.programs.obstacle)
-    return replace(speeds, compiled=seconds, nodes=nodes)
+        return replace(speeds, obstacle=engine.programs.obstacle), fast
+    return replace(speeds, compiled=seconds, nodes=nodes), fast
 
 
 def _try_contenders(state: dict[str, Any], setups: list[TrialSetup], training: Training) -> tuple[list[Tried], float]:

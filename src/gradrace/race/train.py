@@ -86,6 +86,8 @@ def train_block(state: dict[str, Any], progress: Progress, block: Block, way: Wa
     """
     grounds: Grounds = state["grounds"]
     start, engine, fallback = time.perf_counter(), way.engine if way else block.engine, ""
+    if way is not None and way.engine == "compiled":
+        block = replace(block, onednn=way.onednn)
     planned = block.chunk or len(block.trials)
     torch.use_deterministic_algorithms(grounds.spec.deterministic)
     try:
@@ -126,11 +128,15 @@ def _within_memory(state: dict[str, Any], progress: Progress, block: Block, engi
 
 @dataclass(frozen=True)
 class Compiled:
-    """What came of compiling a program: seconds per trial-step without it and with it, or why there is none."""
+    """What came of compiling a program: seconds per trial-step without it and with it, or why there is none.
+
+    ``onednn``: it is faster where oneDNN computes matrix products.
+    """
 
     obstacle: str = ""
     vectorized: float = 0.0
     compiled: float = 0.0
+    onednn: bool = False
 
     @property
     def faster(self) -> bool:
@@ -149,19 +155,21 @@ def compile_program(state: dict[str, Any], progress: Progress, block: Block) -> 
     """Compile the program that trains such a block, and try it beside the vectorized engine."""
     grounds: Grounds = state["grounds"]
     setups = [grounds.setup(trial) for trial in block.trials[: block.chunk]]
-    seconds = {}
-    for name in ("compiled", "vectorized"):
+    tries = [("compiled", use) for use in (False, True)]
+    seconds: dict[tuple[str, bool], float] = {}
+    for name, use in (*tries, ("vectorized", block.onednn)):
         engine = state["engines"][name]
         try:
-            with state["clock"].spending("try"), onednn(block.onednn):
+            with state["clock"].spending("try"), onednn(use):
                 trials = engine.start(setups, grounds.training(block.steps, block.chunk))
                 trials.train(1)
                 if engine.programs.obstacle is not None:
                     return Compiled(engine.programs.obstacle)
-                seconds[name] = timed(trials)[1] / len(setups)
+                seconds[name, use] = timed(trials)[1] / len(setups)
         except Exception as error:
             return Compiled(users_lines(error))
-    return Compiled(vectorized=seconds["vectorized"], compiled=seconds["compiled"])
+    best = min(tries, key=lambda way: seconds[way])
+    return Compiled("", seconds["vectorized", block.onednn], seconds[best], best[1])
 
 
 def timed(trials: Trials) -> tuple[list[float], float]:
