@@ -47,7 +47,7 @@ def machine() -> dict[str, Any]:
 def measure(options: Options, only: list[str], keep: Callable[[dict[str, Any]], None], before: dict[str, Any]) -> None:
     """Everything, as JSON types. It is kept after each section: a later one that fails takes none with it.
 
-    ``before``: what was measured earlier, of which other sections are kept.
+    ``before``: what was measured earlier, of which other sections and workloads are kept.
     """
     absent: list[str] = list(before.get("absent", []))
     found: dict[str, Any] = dict(before.get("sections", {}))
@@ -59,7 +59,10 @@ def measure(options: Options, only: list[str], keep: Callable[[dict[str, Any]], 
         more: dict[str, Any] = {}
         if name == "overheads" and "engine" in found:
             more["rates"] = {key: row["rates"]["gradrace"] for key, row in found["engine"]["workloads"].items()}
+        earlier = found.get(name, {}).get("workloads", {})
         found[name] = SECTIONS[name].measure(options, absent, **more)
+        if earlier:
+            found[name]["workloads"] = {**earlier, **found[name]["workloads"]}
         taken = time.perf_counter() - start
         run = {"command": command, "rounds": options.rounds, "seconds_in_all": taken}
         keep({"machine": machine(), **run, "absent": absent, "sections": found})
@@ -116,7 +119,9 @@ def main() -> None:
     parser.add_argument("--workloads", nargs="+", help="of the engine's section; by default all built-in ones")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4.0, help="of a contestant's turn on a workload")
-    parser.add_argument("--add", action="store_true", help="keep the other sections that the JSON file holds")
+    parser.add_argument(
+        "--add", action="store_true", help="keep what else the JSON file holds: other sections, other workloads"
+    )
     parser.add_argument("--full", action="store_true", help="peers do the whole job, not a share of it")
     parser.add_argument("--markdown", default="docs/benchmarks.md", help="'-' for standard output")
     parser.add_argument("--json", default="docs/benchmarks.json", help="'-' for standard output")
