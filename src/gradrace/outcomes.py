@@ -109,7 +109,7 @@ class Outcome:
 def notes_of(notes: Mapping[str, Mapping[str, Any]], what: str) -> dict[str, Mapping[str, Any]]:
     """Of a race's notes those on one thing, by what each is about: a note stays as it is first written.
 
-    >>> notes_of({"costs": {"a": 1}, "way own": {"b": 2}}, "way")
-    {'own': {'b': 2}}
+    >>> notes_of({"costs": {"a": 1}, "memory 7": {"b": 2}}, "memory")
+    {'7': {'b': 2}}
     """
     return {key.removeprefix(f"{what} "): note for key, note in notes.items() if key.startswith(f"{what} ")}

@@ -292,7 +292,7 @@ def test_sentences_of_unequal_length() -> None:
 
 
 def test_endlessly_new_shapes_are_not_traced_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gradrace.engine.programs.MOST_TRACES", 3)
+    monkeypatch.setattr("gradrace.engine.programs.MOST_PROGRAMS", 3)
     engine = Vectorized(sentences(train=Sentences(300, 1, (1, 300)), batch_size=2))
     engine.start([setup("sgd", {}, (0, 0, 0))], training(engine.workload)).train(8)
     traced = [key for key in engine.programs._known if key[0] == "gradients"]

@@ -49,6 +49,11 @@ class Around:
     def _column(self, values: list[float], used: bool) -> Tensor | None:
         return torch.tensor(values, dtype=torch.float64, device=self.training.device) if used else None
 
+    @property
+    def absent(self) -> bool:
+        """Whether nothing is done to gradients and weights besides the rules' updates."""
+        return self._limits is None and self._decays is None and self._shares is None
+
     def factors(self, first: int, steps: int) -> Tensor | None:
         """The shares of their learning rates that trials use at the steps after ``first``, float64 [steps, trials].
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.func import vmap
 from torch.utils._pytree import tree_map
 
+from gradrace.engine.native import Update
 from gradrace.engine.programs import Layout, Programs
 from gradrace.engine.trial import Training, TrialSetup, rule_of
 from gradrace.optim._kernel import Rows, rows_kernel
@@ -123,6 +124,26 @@ class Group:
             shares = None if factors is None else factors[self.rows]
             params[self.rows] += self._updates(programs, params[self.rows], grads, clock, shares)
 
+    @property
+    def one_function(self) -> bool:
+        """Whether a step of these rows is one compiled function: see ``update``."""
+        return self._kernel is not None
+
+    def update(self, params: Tensor, gradient: Tensor, factors: Tensor | None) -> Update:
+        """What moves these rows on, for a compiled program to call.
+
+        Args:
+            params: of all trials of the block [trials, P].
+            gradient: room for one trial's gradient [P].
+            factors: the shares of their learning rates that these rows use, float64 [steps, rows].
+        """
+        assert self._kernel is not None
+        fields = [self._like[name] for name in self._kernel.like]
+        clock, rate = self._places["step"], self._places["lr"]
+        return Update(
+            self._kernel, gradient, params[self.rows], fields, self._numbers, clock, rate, self.rates, factors
+        )
+
     def _updates(
         self, programs: Programs, params: Tensor, grads: Tensor, clock: Tensor, factors: Tensor | None
     ) -> Tensor:
@@ -138,9 +159,9 @@ class Group:
             return self._row(updates), state
 
         factors = torch.ones_like(self.rates) if factors is None else factors
-        key = ("update", self.optimizer, tuple(self.options.items()), tuple(names), params.shape, params.dtype)
-        function = vmap(one, in_dims=(0, 0, 0, 0, None, 0))
-        updates, self.state = programs.run(key, function, params, grads, self.state, values, clock, factors)
+        key = ("update", self.optimizer, tuple(self.options.items()), tuple(names))
+        axes = (0, 0, 0, 0, None, 0)
+        updates, self.state = programs.run(key, one, axes, params, grads, self.state, values, clock, factors)
         return updates
 
     def evaluated(self, params: Tensor) -> Tensor:

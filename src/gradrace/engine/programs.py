@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
+from torch.func import vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_unflatten
+from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_map, tree_unflatten
 
-from gradrace.engine import compiled
+from gradrace.engine import native
 from gradrace.engine.clock import Clock
+from gradrace.engine.native import Program
 from gradrace.engine.trial import Training, fresh_model
 from gradrace.workloads import Batch, Workload
 
-MOST_TRACES = 40
-"""Programs of one kind that are traced. Where batches come in ever new shapes, tracing would never pay back."""
-COMPILED_KINDS = ("gradients",)
+MOST_PROGRAMS = 40
+"""Programs of one kind, traced or compiled. Where batches come in ever new shapes, they would never pay back."""
+MOST_STATEMENTS = 400
+"""A program that evaluates a model is compiled if it is no larger: a greedy decoding takes too long to compile."""
+COMPILED_KINDS = ("gradients", "judged")
 
 Compiling = Literal["never", "if cached", "always"]
 
 
 class NotCompiledYet(Exception):
-    """A program is not among those that were compiled; ``nodes`` is its size, which compiling takes time for."""
+    """A program is not among those that were compiled; ``size`` in statements, which compiling takes time for."""
 
-    def __init__(self, nodes: int) -> None:
-        super().__init__(nodes)
-        self.nodes = nodes
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.size = size
 
 
 class Layout:
@@ -62,56 +67,106 @@ class Within(nn.Module):
 
 
 @dataclass(frozen=True)
-class _Program:
+class _Traced:
     """A function of tensors, flat in and flat out; whether it draws random numbers; the form of its result."""
 
-    run: compiled.Flat
+    run: Callable[..., list[Tensor]]
     draws: bool
     form: TreeSpec
 
 
 class Programs:
-    """The traced programs of one workload in one process: a program serves every block of the shapes in its key.
+    """The programs of one workload in one process, each for all blocks of the shapes in its key.
+
+    A function is written for one trial. Its program is either traced (``vmap`` adds the trial axis, and what comes out
+    is a list of plain tensor operations) or compiled (``native``: machine code for one trial after another).
 
     Args:
         workload: the workload.
-        compiling: whether programs that compute gradients are compiled; ``"if cached"`` takes those that were compiled
-            earlier, and raises ``NotCompiledYet`` for others.
+        compiling: whether programs are compiled; ``"if cached"`` takes those that were compiled earlier, and raises
+            ``NotCompiledYet`` for gradients that were not.
         clock: counts the seconds of tracing and compiling.
     """
 
     def __init__(self, workload: Workload, compiling: Compiling = "never", clock: Clock | None = None) -> None:
         self.workload, self.compiling, self._clock = workload, compiling, clock or Clock()
-        self._known: dict[Any, _Program] = {}
-        self._kinds: dict[str, int] = {}
+        self._traced: dict[Any, _Traced] = {}
+        self._drafts: dict[Any, native.Draft] = {}
+        self._compiled: dict[Any, Program | None] = {}
+        self._kinds: Counter[tuple[str, bool]] = Counter()
         self.untraceable: set[Any] = set()
         self.own: list[str] | None = None
         self.obstacle: str | None = None
         """Why a program could not be compiled and runs as it was traced."""
 
     def run(
-        self, key: Any, function: Callable[..., Any], *arguments: Any, seed: Callable[[], object] = lambda: None
+        self,
+        key: Any,
+        function: Callable[..., Any],
+        axes: Sequence[int | None],
+        *arguments: Any,
+        seed: Callable[[], object] = lambda: None,
+        few: int = 0,
     ) -> Any:
-        """``function(*arguments)``, traced at the first call with this key.
+        """``function(*arguments)`` for every trial, traced or compiled at the first call with this key.
 
-        Whatever ``function`` depends on besides its arguments' values must be in the key, shapes above all. ``seed()``
-        sets the generator for a program that draws random numbers.
+        Args:
+            key: its first part is the kind of program. Whatever ``function`` depends on besides its arguments' values,
+                shapes and dtypes must be in it.
+            function: for one trial.
+            axes: of each argument, 0 where its tensors have a first dimension of trials, None where trials share them.
+            arguments: trees of tensors.
+            seed: sets the generator for a program that draws random numbers; all trials see the same ones.
+            few: traced, so many trials are computed at a time, so that one program serves blocks of every size.
         """
-        program = self._known.get(key)
+        leaves, form = tree_flatten(arguments)
+        each = [axis == 0 for axis, argument in zip(axes, arguments, strict=True) for _ in tree_leaves(argument)]
+        trials = next(leaf.shape[0] for leaf, own in zip(leaves, each, strict=True) if own)
+        one = [leaf[0] if own else leaf for leaf, own in zip(leaves, each, strict=True)]
+        program = self.compiled(key, function, one, form)
+        if program is not None:
+            if program.draws:
+                seed()
+            drawn = [draw() for draw in program.draws]
+            return program.result(program.run([*leaves, *drawn], [*each, *(False for _ in drawn)], trials))
+        if not few:
+            return self._vectorized(key, function, axes, each, leaves, form, seed)
+        # To trace what evaluates a model, a greedy decoding for instance, may take longer than to run it. The last few
+        # are filled up with copies of the first trial, whose results are dropped.
+        parts = []
+        for places in torch.arange(trials, device=leaves[0].device).split(few):
+            index = torch.cat([places, places.new_zeros(few - len(places))])
+            some = [leaf[index] if own else leaf for leaf, own in zip(leaves, each, strict=True)]
+            found = self._vectorized(key, function, axes, each, some, form, seed)
+            parts.append(tree_map(lambda leaf, places=places: leaf[: len(places)], found))
+        return parts[0] if len(parts) == 1 else tree_map(lambda *pieces: torch.cat(pieces), *parts)
+
+    def _vectorized(
+        self,
+        key: Any,
+        function: Callable[..., Any],
+        axes: Sequence[int | None],
+        each: Sequence[bool],
+        leaves: list[Tensor],
+        form: TreeSpec,
+        seed: Callable[[], object],
+    ) -> Any:
+        whole = (key, tuple(each), *((leaf.shape, leaf.dtype) for leaf in leaves))
+        program = self._traced.get(whole)
         if program is None:
-            if self._kinds.get(key[0], 0) >= MOST_TRACES:
+            many = vmap(function, in_dims=tuple(axes), randomness="same")
+            if self._kinds[key[0], False] >= MOST_PROGRAMS:
                 seed()
                 # Attention in its math form: its fused kernels know no trial axis, and would run trial after trial.
                 with sdpa_kernel(SDPBackend.MATH):
-                    return function(*arguments)
-            program = self._known[key] = self._made(key, function, arguments)
-            self._kinds[key[0]] = self._kinds.get(key[0], 0) + 1
+                    return many(*tree_unflatten(leaves, form))
+            program = self._traced[whole] = self._trace(many, leaves, form)
+            self._kinds[key[0], False] += 1
         if program.draws:
             seed()
-        return tree_unflatten(program.run(tree_leaves(arguments)), program.form)
+        return tree_unflatten(program.run(*leaves), program.form)
 
-    def _made(self, key: Any, function: Callable[..., Any], arguments: Any) -> _Program:
-        leaves, form = tree_flatten(arguments)
+    def _trace(self, function: Callable[..., Any], leaves: list[Tensor], form: TreeSpec) -> _Traced:
         results: list[TreeSpec] = []
 
         def flat(*tensors: Tensor) -> list[Tensor]:
@@ -126,28 +181,55 @@ class Programs:
             # Without numbers: the intermediate tensors of a large program would fill gigabytes.
             graph = make_fx(flat, tracing_mode="fake", _allow_non_fake_inputs=True)(*leaves)
         draws = any(torch.Tag.nondeterministic_seeded in getattr(n.target, "tags", ()) for n in graph.graph.nodes)
-        run = None
-        if self.compiling != "never" and key[0] in COMPILED_KINDS and not any(leaf.is_cuda for leaf in leaves):
-            run = self._compiled(graph, leaves)
-        return _Program(run or (lambda tensors: graph(*tensors)), draws, results[0])
+        return _Traced(graph, draws, results[0])
 
-    def _compiled(self, graph: fx.GraphModule, leaves: list[Tensor]) -> compiled.Flat | None:
-        path = compiled.path_of(graph, leaves)
-        if path is None:
-            self.obstacle = "no C compiler works on this machine"
+    def compiled(
+        self, key: Any, function: Callable[..., Any], leaves: Sequence[Tensor], form: TreeSpec
+    ) -> Program | None:
+        """The compiled program of a function for one trial, or None where there is none.
+
+        Args:
+            key: see ``run``.
+            function: see ``run``.
+            leaves: tensors of the shapes of one trial's arguments.
+            form: of the arguments.
+
+        Raises:
+            NotCompiledYet: it is not among those that were compiled, and must be.
+        """
+        if self.compiling == "never" or key[0] not in COMPILED_KINDS or any(leaf.is_cuda for leaf in leaves):
             return None
-        known = compiled.loaded(path)
-        if known is None and self.compiling == "if cached":
-            raise NotCompiledYet(len(graph.graph.nodes))
-        if known is None:
-            try:
-                with self._clock.spending("compile"):
-                    known = compiled.compiled(graph, [leaf.contiguous() for leaf in leaves], path)
-            except RuntimeError as error:
-                self.obstacle = str(error)
-                return None
-        run = known
-        return lambda tensors: run([tensor.contiguous() for tensor in tensors])
+        whole = (key, *((leaf.shape, leaf.dtype) for leaf in leaves))
+        if whole in self._compiled:
+            return self._compiled[whole]
+        if self._kinds[key[0], True] >= MOST_PROGRAMS:
+            return None
+        trained, found = key[0] == "gradients", None
+        try:
+            made = self._draft(whole, function, leaves, form)
+            if trained or made.size <= MOST_STATEMENTS:
+                found = native.known(made)
+                if found is None and self.compiling == "if cached":
+                    if trained:
+                        raise NotCompiledYet(made.size)
+                    return None  # for now
+                if found is None:
+                    with self._clock.spending("compile"):
+                        found = native.compiled(made)
+        except (native.Unsupported, RuntimeError) as error:
+            if trained:
+                self.obstacle = native.reason(error)
+        self._kinds[key[0], True] += 1
+        self._compiled[whole] = found
+        return found
+
+    def _draft(
+        self, whole: Any, function: Callable[..., Any], leaves: Sequence[Tensor], form: TreeSpec
+    ) -> native.Draft:
+        if whole not in self._drafts:
+            with self._clock.spending("trace"):
+                self._drafts[whole] = native.draft(function, leaves, form)
+        return self._drafts[whole]
 
     def owned(self, model: nn.Module, training: Training, batch: Batch) -> list[str]:
         """Names of buffers and frozen parameters that every trial must have its own of.

@@ -14,20 +14,21 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, vjp, vmap
-from torch.utils._pytree import tree_leaves, tree_map
-from torch.utils.data import Dataset
+from torch.func import functional_call, grad_and_value, vjp
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map
 
 from gradrace.engine.around import Around
 from gradrace.engine.batches import Batches, Feed
 from gradrace.engine.clock import Clock
+from gradrace.engine.fused import advance, steps_at_once
 from gradrace.engine.groups import Group, grouped
+from gradrace.engine.native import Program
 from gradrace.engine.programs import Compiling, Layout, Programs, Within, fixed
 from gradrace.engine.scores import Scores, as_evaluation
 from gradrace.engine.trial import Evaluation, Training, TrialSetup, fresh_model
 from gradrace.randomness import seed_of
 from gradrace.workloads import Batch, Workload
-from gradrace.workloads._batch import shapes, taken
+from gradrace.workloads._batch import shapes
 
 EVALUATED_TRIALS = 8
 """Trials that are evaluated at a time: the least number of trials of a study in any preset."""
@@ -100,52 +101,115 @@ class VectorizedTrials:
         """See ``Trials``."""
         first = self._step
         with torch.random.fork_rng(devices=[]):
-            total = self._advance(until - first, lambda step: self._batch(self._batches, step))
+            total = self._advance(until - first, self._batches)
         for batches in self._batches.values():
             batches.rest()
         return (total / max(1, until - first)).tolist()
 
     @torch.no_grad()
-    def _advance(self, steps: int, batch_of: Callable[[int], tuple[Batch, int | None]]) -> Tensor:
-        """So many steps more, on the batches of ``batch_of(step)``; the sum of the losses of each trial.
+    def _advance(self, steps: int, sources: dict[Any, Batches], before: int = 0) -> Tensor:
+        """So many steps more; the sum of the losses of each trial.
 
         Nothing here waits for the device: what became of the losses is looked at after the last step.
+
+        Args:
+            steps: how many.
+            sources: the batches of each stream.
+            before: steps that came before the first batch.
         """
-        first, around, groups = self._step, self._around, self._groups
-        clocks = torch.arange(first + 1, first + steps + 1, dtype=torch.float64, device=self.training.device)
-        factors = around.factors(first, steps)
-        rates = torch.cat([group.rates for group in groups])
+        first, groups = self._step, self._groups
+        factors = self._around.factors(first, steps)
         self._model.train()
         for group in groups:
             group.open()
         history: list[Tensor] = []
-        for position, clock in enumerate(clocks):
-            step = first + 1 + position
-            batch, axis = batch_of(step)
-            self._step = step
-            found: list[Tensor] = []
-            seen: list[Any] = []
-            shares = None if factors is None else factors[position]
-            # Chunk by chunk: what the gradients of one have brought into the cache, its updates find there.
-            for place, chunk in enumerate(self._chunks):
-                some = batch if axis is None else tree_map(lambda leaf, chunk=chunk: leaf[chunk], batch)
-                losses, grads, part = self._gradients(place, some, axis)
-                found.append(losses)
-                seen.append(part)
-                grads = around.clipped(grads, chunk)
-                around.decay(self._memory[chunk], chunk, rates, shares)
-                for group in groups:
-                    rows = slice(max(group.rows.start, chunk.start), min(group.rows.stop, chunk.stop))
-                    if rows.start < rows.stop:
-                        piece = grads[rows.start - chunk.start : rows.stop - chunk.start]
-                        group.step(self._programs, self._flat, piece, rows, step, clock, shares)
-            history.append(self._joined(found))
-            if self.workload.online:
-                self._seen.add(self._joined([part[0] for part in seen]) if seen[0] else None, history[-1], batch)
-            around.average(self._flat)
+        while self._step < first + steps:
+            batches = [self._batch(sources, self._step + 1 - before)]
+            shares = None if factors is None else factors[self._step - first :]
+            program = self._program(batches[0]) if self._whole_steps() else None
+            if program is None:
+                history.append(self._stepped(batches[0], None if shares is None else shares[0]).unsqueeze(0))
+                continue
+            known = _shapes(batches[0])
+            for step in range(1, steps_at_once(batches[0], first + steps - self._step)):
+                more = self._batch(sources, self._step + 1 + step - before)
+                if _shapes(more) != known:
+                    break
+                batches.append(more)
+            history.append(self._fused(program, batches, shares))
         for group in groups:
             group.close()
-        return self._looked_at(torch.stack(history), first) if history else torch.zeros(len(self._flat))
+        return self._looked_at(torch.cat(history), first) if history else torch.zeros(len(self._flat))
+
+    def _whole_steps(self) -> bool:
+        """Whether a compiled program may take whole steps: nothing happens between gradient and update."""
+        whole = len(self._chunks) == 1 and len(self._memory) == len(self._flat)
+        return whole and self._around.absent and all(group.one_function for group in self._groups)
+
+    def _program(self, batches: Sequence[Batch]) -> Program | None:
+        """The compiled program of gradients for such batches, if there is one."""
+        own = {name: tensor[0] for name, tensor in self._own[0].items()}
+        leaves, form = tree_flatten((self._flat[0], own, batches[0]))
+        return self._programs.compiled(("gradients", self._testing), self._one(), leaves, form)
+
+    def _fused(self, program: Program, batches: list[list[Batch]], shares: Tensor | None) -> Tensor:
+        """Some steps by a compiled program that takes whole steps; losses [steps, trials]."""
+        count = len(batches)
+        found = advance(
+            program,
+            self._groups,
+            self._flat,
+            self._own[0],
+            batches,
+            self._streams(len(batches[0])),
+            self._step + 1,
+            None if shares is None else shares[:count],
+            self._seed,
+        )
+        losses, self._own[0], seen = found
+        self._step += count
+        for place, batch in enumerate(batches) if self.workload.online else ():
+            self._seen.add(
+                tree_map(lambda leaf, place=place: leaf[place], seen[0]) if seen else None, losses[place], batch[0]
+            )
+        return losses
+
+    def _streams(self, count: int) -> list[int]:
+        """Which of so many streams each trial's batches come from."""
+        known = list(self._batches)
+        return [known.index(setup.stream) if count > 1 else 0 for setup in self._setups]
+
+    def _stepped(self, batches: list[Batch], shares: Tensor | None) -> Tensor:
+        """One step, gradients and updates one after another; the losses of all trials."""
+        around, groups, step = self._around, self._groups, self._step + 1
+        clock = torch.tensor(float(step), dtype=torch.float64, device=self.training.device)
+        rates = torch.cat([group.rates for group in groups])
+        batch, axis = batches[0], None
+        if len(batches) > 1:
+            streams = self._streams(len(batches))
+            index = torch.tensor([*streams, *streams[:1] * (len(self._memory) - len(streams))], device=clock.device)
+            batch, axis = tree_map(lambda *leaves: torch.stack(leaves)[index], *batches), 0
+        self._step = step
+        found: list[Tensor] = []
+        seen: list[Any] = []
+        # Chunk by chunk: what the gradients of one have brought into the cache, its updates find there.
+        for place, chunk in enumerate(self._chunks):
+            some = batch if axis is None else tree_map(lambda leaf, chunk=chunk: leaf[chunk], batch)
+            losses, grads, part = self._gradients(place, some, axis)
+            found.append(losses)
+            seen.append(part)
+            grads = around.clipped(grads, chunk)
+            around.decay(self._memory[chunk], chunk, rates, shares)
+            for group in groups:
+                rows = slice(max(group.rows.start, chunk.start), min(group.rows.stop, chunk.stop))
+                if rows.start < rows.stop:
+                    piece = grads[rows.start - chunk.start : rows.stop - chunk.start]
+                    group.step(self._programs, self._flat, piece, rows, step, clock, shares)
+        joined = self._joined(found)
+        if self.workload.online:
+            self._seen.add(self._joined([part[0] for part in seen]) if seen[0] else None, joined, batch)
+        around.average(self._flat)
+        return joined
 
     def _joined(self, parts: list[Any]) -> Any:
         """Tensors, or trees of them, of all chunks, one for each trial."""
@@ -160,16 +224,10 @@ class VectorizedTrials:
         self._diverged_at = torch.where(diverging, first + 1 + bad.int().argmax(dim=0), self._diverged_at)
         return losses.to(torch.float64).sum(dim=0)
 
-    def _batch(self, sources: dict[Any, Batches], step: int) -> tuple[Batch, int | None]:
-        """The batch of a step and its trial axis: None where all trials share it."""
-        if len(sources) == 1 or self.workload.order == "time" or self.workload.online:
-            return next(iter(sources.values())).batch(step), None
-        indices = {stream: batches.indices(step) for stream, batches in sources.items()}
-        streams = [setup.stream for setup in self._setups]
-        streams += streams[:1] * (len(self._memory) - len(streams))
-        data = self._feed.splits["train"]
-        assert not isinstance(data, Dataset)
-        return taken(data, torch.stack([indices[stream] for stream in streams])), 0
+    def _batch(self, sources: dict[Any, Batches], step: int) -> list[Batch]:
+        """The batches of a step, one for each stream; only one where all trials share it."""
+        shared = len(sources) == 1 or self.workload.order == "time" or self.workload.online
+        return [batches.batch(step) for batches in list(sources.values())[: 1 if shared else None]]
 
     def _with(self, tree: dict[str, Tensor], own: dict[str, Tensor], act: Callable[..., Any], *arguments: Any) -> Any:
         """``act(model, *arguments)`` with a trial's parameters and what else it has its own of.
@@ -181,8 +239,8 @@ class VectorizedTrials:
         own.update({name: tensors[f"model.{name}"] for name in own})
         return result
 
-    def _gradients(self, place: int, batch: Batch, axis: int | None) -> tuple[Tensor, Tensor, Any]:
-        """Loss [chunk] and gradient [chunk, P] of every trial of a chunk, and what an online metric sees of them."""
+    def _one(self) -> Callable[..., Any]:
+        """A trial's loss and gradient [P], what it has its own of afterwards, and what an online metric sees of it."""
         online, testing = self.workload.online, self._testing
 
         def one(row: Tensor, own: dict[str, Tensor], batch: Batch) -> tuple[Tensor, Tensor, Any, Any]:
@@ -196,16 +254,20 @@ class VectorizedTrials:
             grads, (loss, (own, seen)) = grad_and_value(loss_of, has_aux=True)(self._layout.tree(row), own)
             return loss, self._layout.row(grads), own, seen
 
-        function = vmap(one, in_dims=(0, 0, axis), randomness="same")
-        rows = self._memory[self._chunks[place]]
-        key = ("gradients", rows.shape, rows.dtype, axis, testing, shapes(batch))
+        return one
+
+    def _gradients(self, place: int, batch: Batch, axis: int | None) -> tuple[Tensor, Tensor, Any]:
+        """Losses [chunk] and gradients [chunk, P] of the trials of a chunk, and what an online metric sees of them."""
+        key, rows = ("gradients", self._testing), self._memory[self._chunks[place]]
         # Every chunk draws the same masks.
-        found = self._programs.run(key, function, rows, self._own[place], batch, seed=self._seed)
+        found = self._programs.run(
+            key, self._one(), (0, 0, axis), rows, self._own[place], batch, seed=lambda: self._seed(self._step)
+        )
         losses, grads, self._own[place], seen = found
         return losses, grads, seen
 
-    def _seed(self) -> None:
-        torch.manual_seed(seed_of(*self._setups[0].stream, "masks", self._step))
+    def _seed(self, step: int) -> None:
+        torch.manual_seed(seed_of(*self._setups[0].stream, "masks", step))
 
     @torch.no_grad()
     def evaluate(self, split: str) -> Evaluation:
@@ -234,7 +296,7 @@ class VectorizedTrials:
         other._groups = [group.copied() for group in self._groups]
         later = self._feed.batches(self._setups[0].stream, split)
         with torch.random.fork_rng(devices=[]):
-            other._advance(later.per_epoch, lambda step: (later.batch(step - self._step), None))
+            other._advance(later.per_epoch, {self._setups[0].stream: later}, self._step)
         return as_evaluation(other._seen, others=True)
 
     def _judged(self, flat: Tensor, batch: Batch, others: bool) -> tuple[Any, Tensor]:
@@ -250,24 +312,8 @@ class VectorizedTrials:
             return seen, loss
 
         seen = self.workload.scored_by.of is not None or (others and bool(self.workload.others))
-        key = ("judged", flat.shape[1], flat.dtype, seen, shapes(batch))
-        return self._few_at_a_time(key, vmap(one, in_dims=(0, 0, None)), (flat, self._whole(self._own)), batch)
-
-    def _few_at_a_time(self, key: Any, function: Callable[..., Any], rows: Any, shared: Any) -> Any:
-        """``function(*rows, shared)`` for so many trials at a time that one program serves blocks of every size.
-
-        To trace what evaluates a model, a greedy decoding for instance, may take longer than to run it. The last few
-        are filled up with copies of the first trial, whose results are dropped.
-        """
-        trials = tree_leaves(rows)[0].shape[0]
-        places = torch.arange(trials, device=self.training.device)
-        parts = []
-        for few in places.split(EVALUATED_TRIALS):
-            index = torch.cat([few, few.new_zeros(EVALUATED_TRIALS - len(few))])
-            taken = tree_map(lambda leaf, index=index: leaf[index], rows)
-            found = self._programs.run(key, function, *taken, shared)
-            parts.append(tree_map(lambda leaf, few=few: leaf[: len(few)], found))
-        return parts[0] if len(parts) == 1 else tree_map(lambda *leaves: torch.cat(leaves), *parts)
+        rows, own = flat, self._whole(self._own)
+        return self._programs.run(("judged", seen), one, (0, 0, None), rows, own, batch, few=EVALUATED_TRIALS)
 
     def _scores(self) -> Scores:
         return Scores(self.workload, axis=1, each=self._score)
@@ -275,10 +321,10 @@ class VectorizedTrials:
     def _score(self, function: Callable[..., Tensor], output: Any, target: Any) -> Tensor:
         """A score of every trial; one by one where the function cannot be traced (it looks at values)."""
         leaves = tree_leaves(output)
-        key = ("score", function, *((leaf.shape[1:], leaf.dtype) for leaf in leaves), *map(_kind, tree_leaves(target)))
+        key = ("score", function)
         if key not in self._programs.untraceable:
             try:
-                return self._few_at_a_time(key, vmap(function, in_dims=(0, None)), (output,), target)
+                return self._programs.run(key, function, (0, None), output, target, few=EVALUATED_TRIALS)
             except RuntimeError:
                 self._programs.untraceable.add(key)
         trials = leaves[0].shape[0]
@@ -311,8 +357,8 @@ class VectorizedTrials:
         self._batches = {stream: batches for stream, batches in self._batches.items() if stream in streams}
 
 
-def _kind(tensor: Tensor) -> tuple[torch.Size, torch.dtype]:
-    return tensor.shape, tensor.dtype
+def _shapes(batches: Sequence[Batch]) -> list[tuple[Any, ...]]:
+    return [shapes(batch) for batch in batches]
 
 
 def _without_none(seen: Any) -> tuple[Any, ...]:

@@ -18,6 +18,7 @@ from platformdirs import user_cache_path
 # -ffp-contract=off keeps every operation rounded by itself, as PyTorch's are; the two after it only give up error flags
 # that nobody reads, without which square roots are not vectorized.
 _FLAGS = ["-O3", "-std=gnu11", "-fPIC", "-shared", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math"]
+_FUSED = "-ffp-contract=fast"
 _MACHINE = [["-march=native", "-fopenmp"], ["-mcpu=native", "-fopenmp"], ["-march=native"], ["-mcpu=native"], []]
 _SECONDS = 60
 
@@ -27,24 +28,35 @@ def folder() -> Path:
     return Path(os.environ.get("GRADRACE_CACHE") or user_cache_path("gradrace")) / "steps"
 
 
-def compiled(source: str) -> ctypes.CDLL | None:
-    """The library compiled from ``source``, now or earlier; None where that is not possible."""
+def compiled(source: str, fused: bool = False) -> ctypes.CDLL | None:
+    """The library compiled from ``source``, now or earlier; None where that is not possible.
+
+    ``fused``: a product and a sum may be one operation, rounded once.
+    """
     compiler = _compiler()
     if compiler is None:
         return None
-    path = folder() / _file(source, compiler)
-    if path.exists() and (library := _load(path)) is not None:
+    path = _path(source, compiler, fused)
+    if (library := known(source, fused)) is not None:
         return library
     try:
         folder().mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder()) as scratch:
             fresh = Path(scratch) / "step.so"
-            if not _run([*compiler[0], "-o", str(fresh), "-x", "c", "-", "-lm"], source):
+            flags = [_FUSED] if fused else []
+            if not _run([*compiler[0], *flags, "-o", str(fresh), "-x", "c", "-", "-lm"], source):
                 return None
             # Renamed into place, so that of several processes none sees half a file.
             return _load(fresh.replace(path))
     except OSError:  # a folder that cannot be written to
         return None
+
+
+def known(source: str, fused: bool = False) -> ctypes.CDLL | None:
+    """The library, if it was compiled earlier."""
+    compiler = _compiler()
+    path = None if compiler is None else _path(source, compiler, fused)
+    return _load(path) if path is not None and path.exists() else None
 
 
 def machine() -> str | None:
@@ -53,8 +65,9 @@ def machine() -> str | None:
     return None if compiler is None else compiler[1]
 
 
-def _file(source: str, compiler: tuple[list[str], str]) -> str:
-    return hashlib.sha256("\0".join([source, *compiler[0], compiler[1]]).encode()).hexdigest()[:32] + ".so"
+def _path(source: str, compiler: tuple[list[str], str], fused: bool) -> Path:
+    words = [source, *compiler[0], compiler[1], *([_FUSED] if fused else [])]
+    return folder() / f"{hashlib.sha256(chr(0).join(words).encode()).hexdigest()[:32]}.so"
 
 
 def is_whole(path: Path) -> bool:

@@ -94,6 +94,16 @@ class Rows:
         self._function.argtypes = [ctypes.c_int64, ctypes.c_int64, pointer, pointer, ctypes.c_int64]
         self._function.restype = None
 
+    @property
+    def address(self) -> int:
+        """Where the C function lies, for other C functions to call."""
+        return ctypes.cast(self._function, ctypes.c_void_p).value or 0
+
+    @property
+    def like(self) -> list[str]:
+        """The names of the state's tensors that it moves, in the order of its arguments."""
+        return self._kernel.like
+
     def __call__(self, grads: Tensor, params: Tensor, fields: Mapping[str, Tensor], numbers: Tensor) -> None:
         """One step, in place.
 

@@ -6,7 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any, Protocol
 
 import torch
@@ -16,16 +16,11 @@ from gradrace.engine.lanes import Lanes, Result
 from gradrace.engine.lanes import Task as LaneTask
 from gradrace.errors import GradraceError, Interrupted, SpecError
 from gradrace.optimizers import TorchOptimizer
-from gradrace.outcomes import Outcome, notes_of
+from gradrace.outcomes import Outcome
 from gradrace.race import costs
 from gradrace.race.choose import choices, edges_left, find_extensions
-from gradrace.race.paths import (
-    Memory,
-    Way,
-)
+from gradrace.race.paths import Memory
 from gradrace.race.plan import (
-    OWN,
-    SHARED,
     Block,
     Choice,
     Extension,
@@ -37,12 +32,14 @@ from gradrace.race.plan import (
 from gradrace.race.planning import Entry, confirmation_steps, make_plan, only
 from gradrace.race.profile import profile
 from gradrace.race.spec import RaceSpec, describe
-from gradrace.race.train import Compiled, Trained, compile_program, failed_block, prepare, train_block
+from gradrace.race.train import Compiled, Settled, Trained, compile_program, failed_block, prepare, train_block
 from gradrace.store import RaceRecord, Store
 
 CONFIRMATION = "confirmation"
-COMPILING = {f"compile {kind}": kind for kind in (SHARED, OWN)}
-"""Keys of the tasks that compile, and the kinds of blocks that they are for."""
+COMPILING = "compile"
+"""The key of the task that compiles."""
+ENGINE = "engine"
+"""The note of how blocks are trained that were to be compiled first."""
 
 
 class Watch(Protocol):
@@ -139,13 +136,11 @@ class _Race:
         self.writing = 0.0
         """Seconds spent writing outcomes."""
         self.memory = Memory(f"race {entry.id}")
-        settled = {**self.memory.recall().get("ways", {}), **notes_of(store.notes(entry.id), "way")}
-        self.ways = {
-            kind: Way(settled[kind]["engine"], settled[kind]["onednn"]) for kind in plan.opened if kind in settled
-        }
-        self.settled: dict[str, Any] = {kind: settled[kind] for kind in self.ways}
-        for kind, way in self.settled.items():
-            store.write_note(entry.id, f"way {kind}", way)
+        known = store.notes(entry.id).get(ENGINE) or self.memory.recall().get(ENGINE)
+        self.settled: Settled | None = None
+        if plan.opened and known:
+            self.settled = Settled(known["engine"])
+            store.write_note(entry.id, ENGINE, dict(known))
 
     def run(self) -> None:
         """Steps 1 to 6 of the protocol; what follows from the outcomes (7 to 9) is computed when it is asked for."""
@@ -172,8 +167,8 @@ class _Race:
         longest_first = sorted(missing, key=lambda block: -block.trial_steps(constant))
         by_id = {block.id: block for block in blocks}
         for result in self.workers.run(self._tasks(longest_first), self.watch.steps):
-            if result.key in COMPILING:
-                self._settle(COMPILING[result.key], result)
+            if result.key == COMPILING:
+                self._settle(result)
                 continue
             block = by_id[result.key]
             trained: Trained = result.value or Trained(failed_block(block, str(result.error)))
@@ -190,36 +185,33 @@ class _Race:
         return [known[trial.id] for block in blocks for trial in block.trials]
 
     def _tasks(self, blocks: Sequence[Block]) -> list[LaneTask]:
-        """Programs that must be compiled first, then blocks; those that need such a program wait for it."""
-        tasks: list[LaneTask] = []
-        first: list[LaneTask] = []
-        last: list[LaneTask] = []
-        keys = {kind: key for key, kind in COMPILING.items()}
-        waiting = [block for block in blocks if block.engine == "compiled"]
-        for kind in self.plan.opened if waiting else ():
-            if kind not in self.ways:
-                self.ways[kind] = Way("compiled")
-                same = [block for block in waiting if self.plan.kind_of(block.trials) == kind]
-                # The program of the later stages is compiled when tuning leaves a lane idle.
-                sample = same[0] if same else _of_two_seeds(waiting[0])
-                (first if same else last).append(LaneTask(keys[kind], compile_program, (sample,)))
-        open_now = {task.key for task in first}
-        for block in blocks:
-            kind = self.plan.kind_of(block.trials)
-            way = self.ways.get(kind) if block.engine == "compiled" else None
-            after = keys[kind] if way is not None and keys[kind] in open_now else None
-            tasks.append(LaneTask(block.id, train_block, (block, way), after))
-        return [*first, *tasks, *last]
+        """Blocks, and first the program that must be compiled, which those that need it wait for."""
+        waiting = [block for block in blocks if block.engine == "compiled"] if self.plan.opened else []
+        opened = bool(waiting) and self.settled is None
+        if opened:
+            self.settled = Settled("compiled")
+        settled, after = self.settled, COMPILING if opened else None
+        compiling = [LaneTask(COMPILING, compile_program, (waiting[0], self.plan.engine))] if opened else []
+        ids = {block.id for block in waiting}
+        return [
+            *compiling,
+            *(
+                LaneTask(block.id, train_block, (block, settled), after)
+                if block.id in ids
+                else LaneTask(block.id, train_block, (block,))
+                for block in blocks
+            ),
+        ]
 
-    def _settle(self, kind: str, result: Result) -> None:
+    def _settle(self, result: Result) -> None:
         """A program is compiled, or cannot be: from here on its blocks have their engine for good."""
         found: Compiled = result.value if result.error is None else Compiled(str(result.error))
-        way = self.ways[kind]
-        way.engine = "compiled" if found.faster or self.entry.spec.engine == "compiled" else "vectorized"
-        way.onednn = found.onednn
-        self.settled[kind] = {"engine": way.engine, "onednn": way.onednn, "reason": found.sentence(kind)}
-        self.store.write_note(self.entry.id, f"way {kind}", self.settled[kind])
-        self.memory.keep(ways=self.settled)
+        assert self.settled is not None
+        kept = found.faster or self.entry.spec.engine == "compiled"
+        self.settled.engine = "compiled" if kept else self.plan.engine
+        note = {"engine": self.settled.engine, "reason": found.sentence()}
+        self.store.write_note(self.entry.id, ENGINE, note)
+        self.memory.keep(**{ENGINE: note})
 
     def _confirmation_steps(self) -> int:
         return confirmation_steps(self.entry.spec, self.plan)
@@ -260,12 +252,6 @@ def around_in_words(values: Mapping[str, float], spec: RaceSpec) -> str:
     parts = [words[name].format(value) for name, value in values.items() if value]
     parts += [f"{spec.schedule} schedule"] if spec.schedule != "constant" else []
     return f"  # with {', '.join(parts)}" if parts else ""
-
-
-def _of_two_seeds(block: Block) -> Block:
-    """A block like one of the later stages, in which trials have seeds, and so batches, of their own."""
-    trials = tuple(replace(trial, seed=1 + place % 2) for place, trial in enumerate(block.trials))
-    return replace(block, trials=trials)
 
 
 def _stored(entry: Entry, plan: Plan) -> dict[str, Any]:

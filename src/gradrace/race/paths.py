@@ -15,17 +15,16 @@ from typing import Any
 
 import torch
 
-from gradrace.engine import compiled
-from gradrace.race.plan import OWN, SHARED, Block
+from gradrace.optim import _compiler
+from gradrace.race.plan import Block
 
 SAVING = 0.4
-"""Share of the vectorized engine's time that compiling saves, where it has not been measured yet: 0.23 to 0.9 on the
-built-in workloads."""
+"""Share of the time of the fastest other way that compiling saves, where it has not been measured yet."""
 EVALUATION_SHARE, FEW_SECONDS, POINTS = 0.06, 2.0, (20, 15, 10, 8, 6, 5, 4, 3, 2, 1)
 """Learning curves have so many points that they cost at most this share of the training, where they would cost more
 than a few seconds in all. The rungs, and the test split in the end, are scored in any case."""
-COMPILE_SECONDS, NODE_SECONDS = 7.0, 0.004
-"""What compiling a program costs: most of it does not depend on the program's size in operations."""
+COMPILE_SECONDS, STATEMENT_SECONDS = 0.5, 0.016
+"""What compiling a program costs, and each statement of it."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Speeds:
 
     Attributes:
         loop, vectorized, compiled: the ways; ``loop`` is the faster one of those that train one by one.
-        nodes: operations of the program of each kind of blocks that could be compiled, by kind; 0 if it is already.
+        size: statements of the program that could be compiled; 0 if it is already, None if there can be none.
         obstacle: why nothing can be compiled, if so.
         evaluation: seconds of one evaluation of one trial, the way that was chosen.
     """
@@ -42,69 +41,61 @@ class Speeds:
     loop: float
     vectorized: float | None = None
     compiled: float | None = None
-    nodes: dict[str, int] | None = None
+    size: int | None = None
     obstacle: str = ""
     evaluation: float = 0.0
 
+    @property
+    def uncompiled(self) -> float:
+        """Of the faster way without a compiler."""
+        return self.loop if self.vectorized is None else min(self.loop, self.vectorized)
 
-def affordable(points: int, steps: int, trials: float, engine: str, speeds: Speeds) -> int:
+    @property
+    def saved(self) -> float:
+        """What a compiled program saves of a trial-step, as far as is known."""
+        return SAVING * self.uncompiled if self.compiled is None else self.uncompiled - self.compiled
+
+
+def affordable(points: int, steps: int, trials: float, speeds: Speeds) -> int:
     """How many points of a learning curve a race affords, of those that the workload wants.
 
     Args:
         points: those wanted.
         steps: of a whole trial.
         trials: whole trials that the race amounts to.
-        engine: that trains.
         speeds: what was measured.
     """
-    step = speeds.loop if engine != "vectorized" or speeds.vectorized is None else speeds.vectorized
-    step = min(step, speeds.compiled or step)
+    step = min(speeds.uncompiled, speeds.compiled or speeds.uncompiled)
     if speeds.evaluation * points * trials <= FEW_SECONDS:
         return points
     fewer = int(EVALUATION_SHARE * steps * step / speeds.evaluation)
     return next((point for point in POINTS if point <= min(fewer, points)), 1)
 
 
-def compile_seconds(nodes: int) -> float:
-    """About how long a program of so many operations takes to compile."""
-    return COMPILE_SECONDS + NODE_SECONDS * nodes if nodes else 0.0
+def compile_seconds(size: int) -> float:
+    """About how long a program of so many statements takes to compile."""
+    return COMPILE_SECONDS + STATEMENT_SECONDS * size if size else 0.0
 
 
-def worth_compiling(speeds: Speeds, trial_steps: dict[str, int], forgone: dict[str, float]) -> tuple[str, ...]:
-    """The kinds of blocks to compile: where that saves more than it costs, in this race or with those before it.
+def worth_compiling(speeds: Speeds, trial_steps: int, forgone: float) -> bool:
+    """Whether compiling saves more than it costs, in this race or with those before it.
 
     Args:
         speeds: what was measured.
-        trial_steps: to be trained in blocks of each kind.
-        forgone: seconds that compiling each kind would have saved in earlier races of this workload on this machine.
+        trial_steps: to be trained.
+        forgone: seconds that compiling would have saved in earlier races of this workload on this machine.
     """
-    if speeds.vectorized is None or speeds.nodes is None:
-        return ()
-    saved = SAVING * speeds.vectorized
-    if speeds.compiled is not None:
-        saved = speeds.vectorized - speeds.compiled
-    kinds = [kind for kind in (SHARED, OWN) if kind in speeds.nodes and kind in trial_steps]
-    return tuple(
-        kind
-        for kind in kinds
-        if saved > 0 and saved * trial_steps[kind] + forgone.get(kind, 0.0) >= compile_seconds(speeds.nodes[kind])
-    )
-
-
-def forgo(speeds: Speeds, trial_steps: dict[str, int], forgone: dict[str, float]) -> dict[str, float]:
-    """What compiling each kind that is not compiled yet would have saved, with this race: see ``worth_compiling``."""
-    saved = SAVING * (speeds.vectorized or 0.0)
-    missing = [kind for kind, nodes in (speeds.nodes or {}).items() if nodes and kind in trial_steps]
-    return {**forgone, **{kind: forgone.get(kind, 0.0) + saved * trial_steps[kind] for kind in missing}}
+    if speeds.size is None or speeds.saved <= 0:
+        return False
+    return speeds.saved * trial_steps + forgone >= compile_seconds(speeds.size)
 
 
 def trained_meanwhile(blocks: Sequence[Block], seconds: float, speeds: Speeds, lanes: int) -> tuple[str, ...]:
     """Blocks for the other lanes while one of them compiles for so many seconds, the first ones of the plan."""
-    assert speeds.vectorized is not None
     chosen: list[str] = []
     room = seconds * (lanes - 1)
     for block in blocks:
-        room -= block.trial_steps(constant=True) * speeds.vectorized
+        room -= block.trial_steps(constant=True) * speeds.uncompiled
         if room < 0:
             break
         chosen.append(block.id)
@@ -117,23 +108,12 @@ def compared(loop: float, other: float) -> str:
     return f"{ratio:.1f} times as fast as" if ratio >= 1 else f"{1 / ratio:.1f} times slower than"
 
 
-@dataclass
-class Way:
-    """The engine of the blocks of one kind, which is known for good once their program has been compiled.
-
-    ``onednn``: of compiled blocks; see ``Plan``.
-    """
-
-    engine: str
-    onednn: bool = False
-
-
 class Memory:
     """What was chosen on this machine before: one small file for each race, and for each workload."""
 
     def __init__(self, what: str) -> None:
-        known = f"{what} {torch.__version__} {torch.backends.cpu.get_cpu_capability()} {compiled.machine()}"
-        self._file = compiled.folder().parent / "choices" / f"{hashlib.sha256(known.encode()).hexdigest()[:24]}.json"
+        known = f"{what} {torch.__version__} {torch.backends.cpu.get_cpu_capability()} {_compiler.machine()}"
+        self._file = _compiler.folder().parent / "choices" / f"{hashlib.sha256(known.encode()).hexdigest()[:24]}.json"
 
     def recall(self) -> dict[str, Any]:
         """What was chosen, by name; empty for what is new here."""

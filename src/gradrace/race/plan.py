@@ -1,7 +1,7 @@
 """The plan: from a spec to blocks of trials. Pure functions; what had to be measured or tried comes in as values.
 
 Blocks follow from the spec, the contenders and the stored plan alone: a resumed race has the same blocks as before.
-What was measured on a machine (whether blocks are compiled, in which chunks, and which are trained meanwhile) is part
+What was measured on a machine (whether blocks are compiled, and which are trained meanwhile) is part
 of the plan, and chosen alike when the race is run there again, with however many lanes.
 """
 
@@ -15,23 +15,13 @@ from typing import Any
 
 from gradrace.outcomes import Stage
 from gradrace.race.points import configuration, sobol
-from gradrace.race.rungs import RUNGS, rung_steps
+from gradrace.race.rungs import rung_steps
 from gradrace.race.spec import Contender, RaceSpec
 from gradrace.space import Dimension
 
-CHUNK_TRIALS, CHUNK_TRIALS_OF_SMALL, SMALL = 12, 24, 2048
-"""Trials whose gradients a compiled program computes at a time, about: of models with SMALL parameters or more, and of
-smaller ones. What such a chunk needs is still in the cache when it is used again; see decision 12 for the measurement.
-"""
 BLOCK_TRIALS = 24
 """Trials alive in a block, on average over its steps. More hardly dilute the overhead of an operation further, and a
 core's share of the cache still holds the parameters, gradients and state of so many small models."""
-LEAST_CHUNK = 8
-"""Fewer trials at a time do not repay what each operation costs beside its arithmetic."""
-MOST_SPARE = 1.35
-"""A block is compiled for chunks of trials only where filling up the last one makes it at most so much larger."""
-SHARED, OWN = "shared batches", "own batches"
-"""Kinds of blocks, each with a program of its own: all trials see the same batch, or each that of its seed."""
 EXTENSION_SHARE = 4
 """One in so many of a study's trials is spent beyond an edge that its choice lies at."""
 
@@ -42,7 +32,7 @@ class Plan:
 
     Attributes:
         engine: ``"vectorized"``, ``"loop"``, ``"drop-in"`` (one by one as well, with the drop-in classes) or
-            ``"training loop"``.
+            ``"training loop"``: how what is not compiled is trained.
         reason: why, in a sentence.
         stochastic: the model draws random numbers while it trains (dropout); then a block has one seed only.
         steps: length of a full trial of each contender, by label.
@@ -50,12 +40,10 @@ class Plan:
         objects: labels of contenders that are no update rules; they train one model at a time, by the loop engine.
         untrained: metric of the model before its first step, on the validation split; None if it is not finite.
         evaluations: points of a learning curve, besides the rungs.
-        chunk: trials of a compiled block whose gradients are computed at a time; see ``Training``.
         most: trials whose gradients fit into the device's memory at a time; 0 where all do.
-        separate: trials of different seeds see different batches.
-        compiled: kinds of blocks that are compiled (``SHARED``, ``OWN``), where the engine is the vectorized one.
-        onednn: matrix products are computed by oneDNN, except for the loop engine.
-        opened: those of them whose program was not there when the race began: it is compiled and tried first.
+        onednn: matrix products are computed by oneDNN, except for the loop engine and in compiled programs.
+        compiled: blocks are trained by compiled programs.
+        opened: those programs were not there when the race began: they are compiled and tried first.
         meanwhile: blocks that are not compiled, to be trained while the compiler works.
     """
 
@@ -67,12 +55,10 @@ class Plan:
     untrained: float | None = None
     objects: tuple[str, ...] = ()
     evaluations: int = 20
-    chunk: int = 0
     most: int = 0
-    separate: bool = True
-    compiled: tuple[str, ...] = ()
     onednn: bool = False
-    opened: tuple[str, ...] = ()
+    compiled: bool = False
+    opened: bool = False
     meanwhile: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -89,11 +75,6 @@ class Plan:
     def engine_of(self, label: str) -> str:
         """The engine that trains a contender's trials."""
         return "loop" if label in self.objects and self.engine == "vectorized" else self.engine
-
-    def kind_of(self, trials: Iterable[PlannedTrial]) -> str:
-        """The kind of a block of these trials."""
-        several = len({(trial.study, trial.seed) for trial in trials}) > 1
-        return OWN if several and self.separate else SHARED
 
 
 @dataclass(frozen=True)
@@ -117,7 +98,8 @@ class PlannedTrial:
 class Block:
     """Trials that are trained together, neighbours by contender, and the steps at which half of each study drops.
 
-    ``chunk``: see ``Training``. ``onednn``: its matrix products are computed by oneDNN.
+    ``chunk``: see ``Training``. ``onednn``: its matrix products are computed by oneDNN. A block that is ``"compiled"``
+    may have to do without: see ``Plan.opened``.
     """
 
     id: str
@@ -237,61 +219,32 @@ def _blocks(
 
     Trials of different length or engine are apart, and where the model is stochastic also trials of different seeds:
     one block for each study then, and lanes would wait for each other at the end. Such blocks are half as large.
-    Compiled ones are filled so that the trials left after the last rung make whole chunks.
     """
     whole = 2 * BLOCK_TRIALS if halving and not plan.stochastic else BLOCK_TRIALS
 
-    def kind(group: Sequence[PlannedTrial]) -> tuple[int, str, Any]:
+    def kind(group: Sequence[PlannedTrial]) -> tuple[int, str, bool, Any]:
         trial = group[0]
         seed = (trial.study, trial.seed) if plan.stochastic else None
-        return plan.steps[trial.contender], plan.engine_of(trial.contender), seed
+        label = trial.contender
+        return plan.steps[label], plan.engine_of(label), label in plan.objects, seed
 
     blocks: list[Block] = []
-    for (steps, engine, _), same in groupby(sorted(groups, key=kind), key=kind):
-        filled = plan.chunk > 0 and engine == "vectorized" and bool(plan.compiled)
-        for members in _filled(list(same), plan.chunk, halving) if filled else _packed(list(same), whole):
+    for (steps, engine, *_), same in groupby(sorted(groups, key=kind), key=kind):
+        for members in _packed(list(same), whole):
             trials = tuple(sorted(members, key=lambda trial: trial.contender))
             identity = "/".join(part for part in (stage.value, name, f"{len(blocks):04d}") if part)
             rungs = rung_steps(steps, halving)
             points = {max(1, steps * part // plan.evaluations) for part in range(1, plan.evaluations + 1)}
             block = Block(identity, stage, trials, engine, steps, rungs, tuple(sorted(points | set(rungs))))
+            rules = not any(trial.contender in plan.objects for trial in trials)
             if engine in ("vectorized", "drop-in"):
                 block = replace(block, onednn=plan.onednn)
             if engine == "vectorized" and 0 < plan.most < len(trials):
                 block = replace(block, chunk=plan.most)
-            left = _left(len(trials), halving)
-            fits = math.ceil(left / plan.chunk) * plan.chunk <= MOST_SPARE * left if plan.chunk else False
-            if engine == "vectorized" and fits and plan.kind_of(trials) in plan.compiled:
-                later = replace(block, engine="compiled", chunk=plan.chunk)
-                block = block if identity in plan.meanwhile else later
+            if plan.compiled and rules and identity not in plan.meanwhile:
+                block = replace(block, engine="compiled")
             blocks.append(block)
     return blocks
-
-
-def _left(trials: int, halving: bool) -> int:
-    """Trials that are left after the last rung."""
-    for _ in range(RUNGS - 1 if halving else 0):
-        trials = math.ceil(trials / 2)
-    return trials
-
-
-def chunk_of(spec: RaceSpec, contenders: int, parameters: int) -> int:
-    """How many trials' gradients a compiled program computes: those left of a study, or an equal part of them."""
-    whole = max(LEAST_CHUNK, _left(spec.trials, spec.halving) * contenders)
-    size = CHUNK_TRIALS if parameters >= SMALL else CHUNK_TRIALS_OF_SMALL
-    return math.ceil(whole / max(1, round(whole / size)))
-
-
-def _filled(groups: Sequence[Sequence[PlannedTrial]], chunk: int, halving: bool) -> Iterable[list[PlannedTrial]]:
-    """Runs of groups of which about BLOCK_TRIALS trials are left in the end, in whole chunks."""
-    size, members = max(1, round(BLOCK_TRIALS / chunk)) * chunk, list[PlannedTrial]()
-    for group in groups:
-        if members and _left(len(members) + len(group), halving) > size:
-            yield members
-            members = []
-        members = [*members, *group]
-    if members:
-        yield members
 
 
 def _packed(groups: Sequence[Sequence[PlannedTrial]], size: int) -> Iterable[list[PlannedTrial]]:

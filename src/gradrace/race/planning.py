@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,13 +10,13 @@ from gradrace.engine.lanes import Lanes
 from gradrace.engine.lanes import Task as LaneTask
 from gradrace.optimizers import TorchOptimizer
 from gradrace.race import costs, probe
-from gradrace.race.paths import Memory, Speeds, affordable, compile_seconds, forgo, trained_meanwhile, worth_compiling
-from gradrace.race.plan import OWN, SHARED, Plan, tuning_blocks
+from gradrace.race.paths import Memory, Speeds, affordable, compile_seconds, trained_meanwhile, worth_compiling
+from gradrace.race.plan import Plan, tuning_blocks
 from gradrace.race.rungs import check_halving
 from gradrace.race.spec import Contender, RaceSpec, Task, race_id
 from gradrace.race.train import Grounds
 
-CHOSEN = ("engine", "reason", "steps", "evaluations", "chunk", "onednn", "compiled", "opened", "meanwhile")
+CHOSEN = ("engine", "reason", "steps", "evaluations", "onednn", "compiled", "opened", "meanwhile")
 """What of a plan was measured, and is chosen alike when the same race is run again on this machine."""
 
 
@@ -70,44 +69,38 @@ def make_plan(entry: Entry, workers: Lanes) -> Plan:
         findings.untrained,
         objects,
         work.evaluations,
-        findings.chunk,
-        most=findings.most,
-        onednn=findings.onednn,
-        separate=work.order != "time" and not work.online,
+        findings.most,
+        findings.onednn,
     )
     if remembered := Memory(f"race {entry.id}").recall().get("plan"):
         return replace(plan, **{name: remembered[name] for name in CHOSEN if name in remembered})
     if findings.speeds is not None:
         whole = len(entry.contenders) * spec.studies * (spec.trials / (2 if spec.halving else 1) + spec.seeds)
-        points = affordable(work.evaluations, spec.steps, whole, findings.engine, findings.speeds)
+        points = affordable(work.evaluations, spec.steps, whole, findings.speeds)
         plan = replace(plan, evaluations=points)
-    if findings.speeds is not None and findings.engine == "vectorized" and spec.engine != "vectorized":
-        plan = _with_ways(entry, plan, findings.speeds, len(workers))
+    if findings.speeds is not None and spec.engine in ("auto", "compiled"):
+        plan = _with_programs(entry, plan, findings.speeds, len(workers))
     Memory(f"race {entry.id}").keep(plan={name: getattr(plan, name) for name in CHOSEN})
     return plan
 
 
-def _with_ways(entry: Entry, plan: Plan, speeds: Speeds, lanes: int) -> Plan:
-    """The plan with what is compiled, and what is trained while the compiler works."""
+def _with_programs(entry: Entry, plan: Plan, speeds: Speeds, lanes: int) -> Plan:
+    """The plan with whether blocks are compiled, and what is trained while the compiler works."""
     spec, contenders = entry.spec, entry.contenders
-    constant = spec.schedule == "constant"
-    steps: dict[str, int] = Counter()
-    for block in tuning_blocks(spec, contenders, plan):
-        steps[plan.kind_of(block.trials)] += block.trial_steps(constant)
-    steps[SHARED if plan.stochastic or not plan.separate else OWN] += confirmation_steps(spec, plan)
-    before = Memory(f"workload {entry.task.reference} {spec.batch_size} {plan.chunk} {spec.device}")
-    forgone = before.recall().get("forgone", {})
-    kinds = tuple(speeds.nodes or ()) if spec.engine == "compiled" else worth_compiling(speeds, steps, forgone)
-    before.keep(forgone=forgo(speeds, {k: n for k, n in steps.items() if k not in kinds}, forgone))
-    if not kinds or speeds.nodes is None:
+    if speeds.size is None:
         return plan
-    opened = tuple(kind for kind in kinds if speeds.nodes[kind])
-    plan = replace(plan, compiled=kinds, opened=opened)
-    if SHARED in opened and spec.engine == "auto":
-        blocks = tuning_blocks(spec, contenders, plan)
-        chosen = trained_meanwhile(blocks, compile_seconds(speeds.nodes[SHARED]), speeds, lanes)
-        plan = replace(plan, meanwhile=chosen)
-    return plan
+    blocks = tuning_blocks(spec, contenders, plan)
+    steps = sum(block.trial_steps(spec.schedule == "constant") for block in blocks) + confirmation_steps(spec, plan)
+    before = Memory(f"workload {entry.task.reference} {spec.batch_size} {spec.device}")
+    forgone = before.recall().get("forgone", 0.0)
+    if spec.engine != "compiled" and not worth_compiling(speeds, steps, forgone):
+        before.keep(forgone=forgone + max(0.0, speeds.saved * steps) if speeds.size else 0.0)
+        return plan
+    before.keep(forgone=0.0)
+    meanwhile: tuple[str, ...] = ()
+    if speeds.size and spec.engine == "auto":
+        meanwhile = trained_meanwhile(blocks, compile_seconds(speeds.size), speeds, lanes)
+    return replace(plan, compiled=True, opened=speeds.size > 0, meanwhile=meanwhile)
 
 
 def confirmation_steps(spec: RaceSpec, plan: Plan) -> int:

@@ -18,7 +18,6 @@ from gradrace.errors import GradraceError, SpecError, WorkloadError
 from gradrace.optimizers import Optimizer
 from gradrace.race.first_batch import check_factory, check_first_batch, check_length
 from gradrace.race.paths import Speeds, compared
-from gradrace.race.plan import OWN, SHARED, chunk_of
 from gradrace.race.train import TIMED_STEPS, Grounds, Progress, timed
 from gradrace.workloads import Workload
 
@@ -38,7 +37,6 @@ class Findings:
     stochastic: bool
     parameters: int
     untrained: float | None
-    chunk: int = 0
     speeds: Speeds | None = None
     onednn: bool = False
     most: int = 0
@@ -78,8 +76,7 @@ def _findings(state: dict[str, Any]) -> Findings:
     tries, untrained = _try_contenders(state, setups, training)
     rules = [setup for setup in setups if isinstance(setup.optimizer, Optimizer)]
     parameters = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    chunk, speeds = chunk_of(grounds.spec, len(rules), parameters), None
-    fast = False
+    speeds, fast = None, False
     engine, reason = "loop", "No contender is an update rule; other optimizers train one model at a time."
     if rules:
         rule_seconds = statistics.mean(tries[setups.index(setup)].step for setup in rules)
@@ -88,15 +85,14 @@ def _findings(state: dict[str, Any]) -> Findings:
             tried, plainly_fast = _with_both(state, "drop-in", rules, training)
             alone = tried.step
             one_by_one = "drop-in" if alone <= rule_seconds else "loop"
-        several = not stochastic and workload.order != "time" and not workload.online
-        engine, reason, speeds, fast = _choose_engine(
-            state, rules, replace(training, chunk=chunk), min(alone, rule_seconds), several
-        )
+        engine, reason, speeds, fast = _choose_engine(state, rules, training, min(alone, rule_seconds))
         if engine == "loop":
             engine, fast = one_by_one, plainly_fast and one_by_one == "drop-in"
-            speeds = replace(speeds or Speeds(min(alone, rule_seconds)), evaluation=tries[0].evaluation)
+            speeds = speeds or Speeds(min(alone, rule_seconds))
+            if speeds.compiled is None:
+                speeds = replace(speeds, evaluation=tries[0].evaluation)
     known = untrained if math.isfinite(untrained) else None
-    return Findings(engine, reason, stochastic, parameters, known, chunk, speeds, fast, _most(training, len(rules)))
+    return Findings(engine, reason, stochastic, parameters, known, speeds, fast, _most(training, len(rules)))
 
 
 def _try_training_loop(state: dict[str, Any], setup: TrialSetup, training: Training) -> Findings:
@@ -121,12 +117,9 @@ def _try_training_loop(state: dict[str, Any], setup: TrialSetup, training: Train
 
 
 def _choose_engine(
-    state: dict[str, Any], setups: list[TrialSetup], training: Training, loop_seconds: float, several: bool
+    state: dict[str, Any], setups: list[TrialSetup], training: Training, loop_seconds: float
 ) -> tuple[str, str, Speeds | None, bool]:
-    """The engine, the reason for it in a sentence, what was measured, and whether oneDNN helps.
-
-    ``training`` is that of a compiled block.
-    """
+    """The engine of uncompiled blocks, the reason in a sentence, what was measured, and whether oneDNN helps."""
     grounds: Grounds = state["grounds"]
     wanted = grounds.spec.engine
     if wanted == "loop":
@@ -135,21 +128,22 @@ def _choose_engine(
     if obstacle is None:
         try:
             many = [setup for setup in setups for _ in range(TRIALS_EACH)]
-            tried, fast = _with_both(state, "vectorized", many, replace(training, chunk=0))
+            tried, fast = _with_both(state, "vectorized", many, training)
             seconds = tried.step
         except Exception as error:
             obstacle = f"the model cannot be vectorized: {str(error).strip().splitlines()[0]}"
         else:
             speeds = Speeds(loop_seconds, seconds, evaluation=tried.evaluation)
             if wanted != "vectorized":
-                speeds, fast = _compiled_before(state, many, training, speeds, several, fast)
+                speeds = _compiled_before(state, many, training, speeds)
             if wanted == "compiled" and speeds.obstacle:
                 raise SpecError(f"Nothing can be compiled for '{grounds.workload.name}': {speeds.obstacle}.")
             reason = f"In a try the vectorized engine was {compared(loop_seconds, seconds)} training one by one"
             if speeds.compiled is not None:
-                reason += f", and compiled it was {compared(loop_seconds, speeds.compiled)} it"
-            best = min(seconds, speeds.compiled or math.inf)
-            engine = "vectorized" if best <= loop_seconds or wanted in ("vectorized", "compiled") else "loop"
+                reason += f", and compiled it was {compared(loop_seconds, speeds.compiled)} that"
+            elif speeds.obstacle and wanted == "auto":
+                reason += f"; it was not compiled: {speeds.obstacle}"
+            engine = "vectorized" if seconds <= loop_seconds or wanted != "auto" else "loop"
             return engine, f"{reason}.", speeds, fast
     if wanted in ("vectorized", "compiled"):
         raise SpecError(f"The vectorized engine cannot train '{grounds.workload.name}': {obstacle}. 'loop' can.")
@@ -176,35 +170,19 @@ def _with_both(state: dict[str, Any], engine: str, setups: list[TrialSetup], tra
     return (tries[-1] if fast else tries[0]), fast
 
 
-def _compiled_before(
-    state: dict[str, Any], setups: list[TrialSetup], training: Training, speeds: Speeds, several: bool, fast: bool
-) -> tuple[Speeds, bool]:
-    """Which programs of the workload were compiled earlier, on this machine, and how fast they are.
-
-    Also whether oneDNN computes matrix products: ``fast``, unless compiled programs say otherwise.
-    """
+def _compiled_before(state: dict[str, Any], setups: list[TrialSetup], training: Training, speeds: Speeds) -> Speeds:
+    """With whether the workload's program was compiled earlier, on this machine, and how fast it is; or its size."""
     engine = state["engines"]["compiled"]
-    nodes: dict[str, int] = {}
     engine.programs.compiling = "if cached"
-    seconds = None
     try:
-        for kind in (SHARED, OWN) if several else (SHARED,):
-            streams = [(*setup.stream[:2], place % 2 if kind == OWN else 0) for place, setup in enumerate(setups)]
-            given = [replace(setup, stream=stream) for setup, stream in zip(setups, streams, strict=True)]
-            try:
-                if kind == SHARED:
-                    tried, fast_compiled = _with_both(state, "compiled", given, training)
-                    seconds, fast = tried.step, fast_compiled
-                else:
-                    engine.start(given, training).train(1)
-                nodes[kind] = 0
-            except NotCompiledYet as missing:
-                nodes[kind] = missing.nodes
+        tried = _try(state["grounds"].workload, engine.start(setups, training))
+    except NotCompiledYet as missing:
+        return replace(speeds, size=missing.size)
     finally:
         engine.programs.compiling = "always"
     if engine.programs.obstacle is not None:
-        return replace(speeds, obstacle=engine.programs.obstacle), fast
-    return replace(speeds, compiled=seconds, nodes=nodes), fast
+        return replace(speeds, obstacle=engine.programs.obstacle)
+    return replace(speeds, compiled=tried.step, size=0, evaluation=tried.evaluation)
 
 
 def _try_contenders(state: dict[str, Any], setups: list[TrialSetup], training: Training) -> tuple[list[Tried], float]:

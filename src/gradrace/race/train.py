@@ -19,13 +19,14 @@ from gradrace.engine.products import onednn
 from gradrace.engine.trial import Evaluation, Surroundings, Training, Trials, TrialSetup
 from gradrace.engine.vectorized import Vectorized
 from gradrace.outcomes import Curve, Outcome, Stage, Status
-from gradrace.race.paths import Way
 from gradrace.race.plan import Block, PlannedTrial
 from gradrace.race.rungs import survivors
 from gradrace.race.spec import Contender, RaceSpec
 from gradrace.workloads import Workload
 
 Progress = Callable[[int], None]
+TRIED_TRIALS = 10
+"""Trials that are tried where they are trained one by one."""
 TIMED_STEPS, TIMED_SECONDS, MOST_ROUNDS = 5, 0.2, 4
 """A way of training is timed over so many steps, again and again until so many seconds or rounds are over."""
 
@@ -66,6 +67,13 @@ def prepare(state: dict[str, Any], progress: Progress, grounds: Grounds) -> None
     }
 
 
+@dataclass
+class Settled:
+    """The engine of compiled blocks, which is known for good once their program has been compiled and tried."""
+
+    engine: str
+
+
 @dataclass(frozen=True)
 class Trained:
     """The outcomes of a block.
@@ -79,15 +87,13 @@ class Trained:
     chunk: int = 0
 
 
-def train_block(state: dict[str, Any], progress: Progress, block: Block, way: Way | None = None) -> Trained:
+def train_block(state: dict[str, Any], progress: Progress, block: Block, settled: Settled | None = None) -> Trained:
     """Train a block to its end. An error of the user's code costs the trials that it happens in, not the race.
 
-    ``way`` is the engine where that was open when the race was planned.
+    ``settled`` has the engine where that was open when the race was planned.
     """
     grounds: Grounds = state["grounds"]
-    start, engine, fallback = time.perf_counter(), way.engine if way else block.engine, ""
-    if way is not None and way.engine == "compiled":
-        block = replace(block, onednn=way.onednn)
+    start, engine, fallback = time.perf_counter(), settled.engine if settled else block.engine, ""
     planned = block.chunk or len(block.trials)
     torch.use_deterministic_algorithms(grounds.spec.deterministic)
     try:
@@ -128,48 +134,45 @@ def _within_memory(state: dict[str, Any], progress: Progress, block: Block, engi
 
 @dataclass(frozen=True)
 class Compiled:
-    """What came of compiling a program: seconds per trial-step without it and with it, or why there is none.
-
-    ``onednn``: it is faster where oneDNN computes matrix products.
-    """
+    """What came of compiling a program: seconds per trial-step without it and with it, or why there is none."""
 
     obstacle: str = ""
-    vectorized: float = 0.0
+    without: float = 0.0
     compiled: float = 0.0
-    onednn: bool = False
 
     @property
     def faster(self) -> bool:
         """Whether blocks are better compiled."""
-        return not self.obstacle and self.compiled <= self.vectorized
+        return not self.obstacle and self.compiled <= self.without
 
-    def sentence(self, kind: str) -> str:
+    def sentence(self) -> str:
         """The same in words."""
         if self.obstacle:
-            return f"Blocks with {kind} were not compiled: {self.obstacle}."
-        ratio = self.vectorized / self.compiled
-        return f"Blocks with {kind}: compiled {ratio:.1f} times as fast as not compiled."
+            return f"Blocks were not compiled: {self.obstacle}."
+        return f"Compiled, blocks train {self.without / self.compiled:.1f} times as fast as not compiled."
 
 
-def compile_program(state: dict[str, Any], progress: Progress, block: Block) -> Compiled:
-    """Compile the program that trains such a block, and try it beside the vectorized engine."""
+def compile_program(state: dict[str, Any], progress: Progress, block: Block, engine: str) -> Compiled:
+    """Compile the programs that train such a block, and try them beside the engine that trains without."""
     grounds: Grounds = state["grounds"]
-    setups = [grounds.setup(trial) for trial in block.trials[: block.chunk]]
-    tries = [("compiled", use) for use in (False, True)]
-    seconds: dict[tuple[str, bool], float] = {}
-    for name, use in (*tries, ("vectorized", block.onednn)):
-        engine = state["engines"][name]
-        try:
-            with state["clock"].spending("try"), onednn(use):
-                trials = engine.start(setups, grounds.training(block.steps, block.chunk))
+    setups = [grounds.setup(trial) for trial in block.trials]
+    few = max(1, len(setups) // TRIED_TRIALS)
+    seconds: dict[str, float] = {}
+    try:
+        for name in ("compiled", engine):
+            given = setups if name in ("compiled", "vectorized") else setups[::few]
+            known = state["engines"][name]
+            with state["clock"].spending("try"), onednn(block.onednn):
+                trials = known.start(given, grounds.training(block.steps))
                 trials.train(1)
-                if engine.programs.obstacle is not None:
-                    return Compiled(engine.programs.obstacle)
-                seconds[name, use] = timed(trials)[1] / len(setups)
-        except Exception as error:
-            return Compiled(users_lines(error))
-    best = min(tries, key=lambda way: seconds[way])
-    return Compiled("", seconds["vectorized", block.onednn], seconds[best], best[1])
+                if name == "compiled" and known.programs.obstacle is not None:
+                    return Compiled(known.programs.obstacle)
+                if name == "compiled":
+                    trials.evaluate("validation")
+                seconds[name] = timed(trials)[1] / len(given)
+    except Exception as error:
+        return Compiled(users_lines(error))
+    return Compiled("", seconds[engine], seconds["compiled"])
 
 
 def timed(trials: Trials) -> tuple[list[float], float]:

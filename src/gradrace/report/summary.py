@@ -111,7 +111,7 @@ def summarize(record: RaceRecord, outcomes: Sequence[Outcome], notes: Mapping[st
         "gradrace": record.version,
         "race": {"id": record.id, "created": record.created, "status": record.status},
         "workload": race.workload,
-        "plan": {**race.numbers, **_plan(record.plan, notes_of(notes, "way"))},
+        "plan": {**race.numbers, **_plan(record.plan, notes.get("engine"))},
         "machine": record.machine,
         "cost": _cost(race),
     }
@@ -276,12 +276,13 @@ def _cost(race: Race) -> dict[str, Any]:
     }
 
 
-def _plan(plan: Mapping[str, Any], ways: Mapping[str, Any]) -> dict[str, Any]:
-    """``ways``: what became of the programs that were compiled while the race ran."""
+def _plan(plan: Mapping[str, Any], settled: Mapping[str, Any] | None) -> dict[str, Any]:
+    """``settled``: what became of a program that was compiled while the race ran."""
     names = ("engine", "reason", "stochastic", "parameters", "block_trials", "evaluations")
-    compiled = [kind for kind in plan.get("compiled", ()) if ways.get(kind, {}).get("engine", "compiled") == "compiled"]
     known = {name: plan[name] for name in names}
-    known["reason"] = " ".join([plan["reason"], *(way["reason"] for way in ways.values())])
+    if settled is not None:
+        known["reason"] = f"{plan['reason']} {settled['reason']}"
+    compiled = bool(plan.get("compiled")) and (settled is None or settled["engine"] == "compiled")
     return {**known, "compiled": compiled, "steps_of": dict(plan["steps"]), "contenders": plan["contenders"]}
 
 

@@ -157,8 +157,7 @@ def _how(summary: Mapping[str, Any]) -> list[str]:
 
 
 def _engine(plan: Mapping[str, Any]) -> str:
-    kinds = plan.get("compiled", [])
-    return plan["engine"] + (f", {' and '.join(kinds)} compiled" if kinds else "")
+    return plan["engine"] + (", compiled" if plan["compiled"] else "")
 
 
 def profile(seconds: Mapping[str, float], meanings: Mapping[str, str]) -> RenderableType:

@@ -1,0 +1,89 @@
+"""A function of tensors as a graph of operations that change nothing in place, with what it draws taken out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from gradrace.engine.native.values import Unsupported
+
+_BY_SHAPE = ("rand", "randn", "rand_like", "randn_like", "bernoulli.p")
+"""Operations that draw numbers for which the shape of what they are given counts, and not its values."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """A tensor of random numbers that a program wants: how PyTorch draws it."""
+
+    target: Any
+    args: tuple[Any, ...]
+    keywords: dict[str, Any]
+    shape: torch.Size
+    dtype: torch.dtype
+
+    def __call__(self) -> Tensor:
+        """The numbers, from PyTorch's generator."""
+        return self.target(*self.args, **self.keywords)
+
+
+@dataclass(frozen=True)
+class Captured:
+    """The graph, what it takes besides the function's arguments, and how it looks to a reader of caches."""
+
+    graph: fx.GraphModule
+    draws: list[Draw]
+
+
+@cache
+def _decompositions() -> dict[Any, Any]:
+    from torch._decomp import core_aten_decompositions
+
+    return dict(core_aten_decompositions().items())
+
+
+def captured(function: Callable[..., list[Tensor]], arguments: Sequence[Tensor]) -> Captured:
+    """The graph of ``function(*arguments)``.
+
+    Raises:
+        Unsupported: it draws numbers in a way that depends on other numbers.
+    """
+    functional: Any = torch.func.functionalize(function)
+    # Attention in its math form: its fused kernels are one operation that cannot be taken apart.
+    with torch.random.fork_rng(devices=[]), sdpa_kernel(SDPBackend.MATH):
+        graph = make_fx(
+            functional,
+            tracing_mode="fake",
+            _allow_non_fake_inputs=True,
+            decomposition_table=_decompositions(),
+        )(*arguments)
+    draws = _drawn(graph)
+    graph.graph.eliminate_dead_code()
+    return Captured(graph, draws)
+
+
+def _drawn(graph: fx.GraphModule) -> list[Draw]:
+    """Take out what draws numbers, and have the graph take the numbers, after its other arguments."""
+    draws: list[Draw] = []
+    last = [node for node in graph.graph.nodes if node.op == "placeholder"][-1]
+    for node in list(graph.graph.nodes):
+        if torch.Tag.nondeterministic_seeded not in getattr(node.target, "tags", ()):
+            continue
+        name = str(node.target).removeprefix("aten.").removesuffix(".default").removesuffix(".memory_format")
+        value = node.meta["val"]
+        if name not in _BY_SHAPE or not isinstance(value, Tensor):
+            raise Unsupported(str(node.target))
+        args = fx.map_arg(node.args, lambda other: torch.empty(other.meta["val"].shape, dtype=other.meta["val"].dtype))
+        draws.append(Draw(node.target, args, dict(node.kwargs), value.shape, value.dtype))
+        with graph.graph.inserting_after(last):
+            last = graph.graph.placeholder(f"drawn_{len(draws)}")
+        last.meta["val"] = value
+        node.replace_all_uses_with(last)
+        graph.graph.erase_node(node)
+    return draws

@@ -1,0 +1,246 @@
+"""A function for one trial as a compiled library that runs it for many, and trains them step by step."""
+
+from __future__ import annotations
+
+import ctypes
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
+
+from gradrace.engine.native import products, rules  # noqa: F401, the rules must be known
+from gradrace.engine.native.capture import Draw, captured
+from gradrace.engine.native.lowering import Lowering
+from gradrace.engine.native.source import LINE, written
+from gradrace.engine.native.values import Unsupported
+from gradrace.errors import WorkloadError
+from gradrace.optim import _compiler
+from gradrace.optim._kernel import Rows
+
+_POINTER = ctypes.c_void_p
+
+
+class OutOfRange(WorkloadError):
+    """An index that a model looked up lies outside of what it looked it up in."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A program that is written but not compiled.
+
+    Attributes:
+        text: the C file.
+        scratch: bytes of memory that a run needs.
+        draws: tensors of random numbers that it takes after its arguments.
+        results: shape and dtype of each result.
+        form: of the results.
+        constants: tensors of its own.
+        size: statements, which compiling takes time for.
+    """
+
+    text: str
+    scratch: int
+    draws: list[Draw]
+    results: list[tuple[torch.Size, torch.dtype]]
+    form: TreeSpec
+    constants: list[Tensor]
+    size: int
+
+
+def draft(function: Callable[..., Any], arguments: Sequence[Tensor], form: TreeSpec) -> Draft:
+    """Write the program of ``function(*tree_unflatten(arguments, form))``, a tree of tensors.
+
+    Raises:
+        Unsupported: the compiler has no words for something in it; the message names it.
+    """
+    about = _compiler.machine()
+    if about is None:
+        raise Unsupported("no C compiler works on this machine")
+    forms: list[TreeSpec] = []
+
+    def flat(*tensors: Tensor) -> list[Tensor]:
+        found, result = tree_flatten(function(*tree_unflatten(list(tensors), form)))
+        forms.append(result)
+        return found
+
+    found = captured(flat, arguments)
+    shapes = [(tensor.shape, tensor.dtype) for tensor in [*arguments, *found.draws]]
+    width = products.vector_bytes(about)
+    low = Lowering(found.graph, shapes, width)
+    text = written(low, width)
+    (last,) = [node for node in found.graph.graph.nodes if node.op == "output"]
+    results = [(node.meta["val"].shape, node.meta["val"].dtype) for node in last.args[0]]
+    return Draft(text.text, text.scratch, found.draws, results, forms[-1], low.constants, len(low.statements))
+
+
+class Program:
+    """A compiled program.
+
+    Args:
+        made: what was written.
+        library: what the compiler made of it.
+    """
+
+    def __init__(self, made: Draft, library: ctypes.CDLL) -> None:
+        self.draws, self.form, self.results, self._library = made.draws, made.form, made.results, library
+        memory = torch.empty(made.scratch + LINE, dtype=torch.uint8)
+        self._constants = made.constants
+        self._constant = array("Q", [tensor.data_ptr() for tensor in made.constants] or [0])
+        self._memory, self._scratch = memory, -(-memory.data_ptr() // LINE) * LINE
+        library.run.restype = library.train.restype = ctypes.c_int
+        library.run.argtypes = [ctypes.c_int64, *[_POINTER] * 6]
+        library.train.argtypes = [_POINTER]
+
+    def run(self, arguments: Sequence[Tensor], each: Sequence[bool], trials: int) -> list[Tensor]:
+        """The results of all trials, [trials, ...] each.
+
+        Args:
+            arguments: tensors of all trials, and those that trials share, which the draws follow.
+            each: which ones have a first dimension of trials.
+            trials: how many.
+
+        Raises:
+            OutOfRange: an index was.
+        """
+        given = [tensor.contiguous() for tensor in arguments]
+        results = [torch.empty((trials, *shape), dtype=dtype) for shape, dtype in self.results]
+        places = array("Q", [tensor.data_ptr() for tensor in given])
+        strides = array("q", [_bytes(tensor) if own else 0 for tensor, own in zip(given, each, strict=True)])
+        outs = array("Q", [tensor.data_ptr() for tensor in results])
+        out_strides = array("q", [_bytes(tensor) for tensor in results])
+        tables = [_address(table) for table in (places, strides, outs, out_strides, self._constant)]
+        if self._library.run(trials, *tables, self._scratch):
+            raise OutOfRange("An index is out of range.")
+        return results
+
+    def result(self, results: Sequence[Tensor]) -> Any:
+        """Results in the form that the function gives them in."""
+        return tree_unflatten(list(results), self.form)
+
+    def train(self, steps: Steps, update: Update) -> None:
+        """Train trials, one after another, each for some steps.
+
+        Raises:
+            OutOfRange: an index was.
+        """
+        kept = array("q", [_bytes(tensor[0]) if step else _bytes(tensor) for tensor, step in steps.results])
+        later = array("q", [_bytes(tensor) if step else 0 for tensor, step in steps.results])
+        given = [tensor for tensor, *_ in steps.arguments]
+        places = [array("Q", [t.data_ptr() for t in some]) for some in (given, [t for t, _ in steps.results])]
+        strides, moves = array("q", [s for _, s, _ in steps.arguments]), array("q", [m for _, _, m in steps.arguments])
+        rows = array("Q", [0, update.params.data_ptr(), *(tensor.data_ptr() for tensor in update.fields)])
+        stream, factors = array("q", steps.stream), update.factors
+        training = _Training(
+            trials=len(update.params),
+            steps=steps.count,
+            size=update.params.shape[1],
+            own=steps.own,
+            first_own=2,
+            places=_address(places[0]),
+            strides=_address(strides),
+            moves=_address(moves),
+            stream=_address(stream),
+            out=_address(places[1]),
+            out_strides=_address(kept),
+            out_steps=_address(later),
+            constant=_address(self._constant),
+            scratch=self._scratch,
+            grad=update.gradient.data_ptr(),
+            update=update.kernel.address,
+            rows=_address(rows),
+            columns=len(rows),
+            row_bytes=_bytes(update.params),
+            numbers=update.numbers.data_ptr(),
+            width=update.numbers.shape[1],
+            clock=update.clock,
+            first=steps.first,
+            rate=update.rate,
+            rates=update.rates.data_ptr(),
+            factors=None if factors is None else factors.data_ptr(),
+            factors_step=0 if factors is None else factors.stride(0),
+        )
+        if self._library.train(ctypes.byref(training)):
+            raise OutOfRange("An index is out of range.")
+
+
+def _fields(kind: Any, *names: str) -> list[tuple[str, Any]]:
+    return [(name, kind) for name in names]
+
+
+class _Training(ctypes.Structure):
+    """The struct ``Training`` of the C source: see ``Steps`` and ``Update``."""
+
+    _fields_ = [
+        *_fields(ctypes.c_int64, "trials", "steps", "size", "own", "first_own"),
+        *_fields(_POINTER, "places", "strides", "moves", "stream", "out", "out_strides", "out_steps", "constant"),
+        *_fields(_POINTER, "scratch", "grad", "update", "rows"),
+        *_fields(ctypes.c_int64, "columns", "row_bytes"),
+        *_fields(_POINTER, "numbers"),
+        *_fields(ctypes.c_int64, "width", "clock", "first", "rate"),
+        *_fields(_POINTER, "rates", "factors"),
+        *_fields(ctypes.c_int64, "factors_step"),
+    ]
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What is trained on for some steps. The program's results are a loss, a gradient, ``own`` tensors, and others.
+
+    Attributes:
+        first: number of the first step, from 1.
+        count: how many.
+        arguments: the parameters, whose place is not read; ``own`` tensors [trials, ...], which the results of that
+            name replace after every step; and those of a step, [streams, steps, ...]. Each with the bytes from one
+            trial, or stream, to the next, and from one step to the next.
+        stream: which stream each trial is of.
+        own: how many tensors are each trial's own and change from step to step.
+        results: room for each result, and whether it is for every step: [steps, trials, ...], else [trials, ...]. That
+            of the gradient is not used.
+    """
+
+    first: int
+    count: int
+    arguments: list[tuple[Tensor, int, int]]
+    stream: list[int]
+    own: int
+    results: list[tuple[Tensor, bool]]
+
+
+@dataclass(frozen=True)
+class Update:
+    """What moves some trials on.
+
+    Attributes:
+        kernel: the compiled update.
+        gradient: room for one trial's gradient [P].
+        params: [trials, P], contiguous.
+        fields: the state's tensors of that shape, in the kernel's order.
+        numbers: see ``Rows``.
+        clock: which of them is the step.
+        rate: which of them is the learning rate.
+        rates: learning rates, float64 [trials].
+        factors: the share of them in force, float64 [steps, trials], whose rows need not be neighbours.
+    """
+
+    kernel: Rows
+    gradient: Tensor
+    params: Tensor
+    fields: list[Tensor]
+    numbers: Tensor
+    clock: int
+    rate: int
+    rates: Tensor
+    factors: Tensor | None
+
+
+def _bytes(tensor: Tensor) -> int:
+    """From one place of the first dimension to the next."""
+    return tensor.stride(0) * tensor.element_size() if tensor.dim() else 0
+
+
+def _address(table: Any) -> int:
+    return table.buffer_info()[0]
