@@ -1,4 +1,7 @@
-"""Operations on single elements in C. ``{0}``, ``{1}``, …: arguments, of one type; ``{f}``: "f" for float32, and ``{k}``: "f" or "d"."""
+"""Operations on single elements in C.
+
+``{0}``, ``{1}``, …: arguments, of one type. ``{f}``: "f" for float32, else nothing. ``{k}``: "f" or "d".
+"""
 
 from __future__ import annotations
 

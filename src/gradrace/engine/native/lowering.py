@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, fx
 
 from gradrace.engine.native.elements import HEAVY, op
-from gradrace.engine.native.statements import Elements, Product, Reduction, Statement, value_of
+from gradrace.engine.native.statements import LARGE, Elements, Product, Reduction, Statement, value_of
 from gradrace.engine.native.values import (
     Buffer,
     Const,
@@ -190,7 +190,8 @@ class Lowering:
         assert isinstance(left.expr, Load)
         assert isinstance(right.expr, Load)
         out = self.new(shape, a.dtype)
-        factor = right.expr if lead or right.expr.strides[-1] == 1 else self._row_by_row(right)
+        turned = not lead and right.expr.strides[-1] != 1 and inner * columns <= LARGE
+        factor = self._row_by_row(right) if turned else right.expr
         filled = factor is not right.expr
         self.statements.append(Product(out, tuple(lead), rows, columns, inner, left.expr, factor, filled))
         return value_of(out, shape)

@@ -16,9 +16,9 @@ def rows_of_tile(width: int) -> int:
     return 12 if width == WIDE else 6
 
 
-INNER = 256
-"""Terms of the inner dimension that are added up before the next rows: what they need of the second factor stays in
-the second cache."""
+INNER, COLUMNS = 256, 256
+"""Terms of the inner dimension, and columns, that are dealt with before the next ones: what they are of the second
+factor stays in the second cache."""
 
 _HEAD = """\
 typedef {real} vec_{f} __attribute__((vector_size({width}), aligned(sizeof({real})), may_alias));
@@ -27,7 +27,7 @@ typedef {real} vec_{f} __attribute__((vector_size({width}), aligned(sizeof({real
 _DRIVER = """\
 /* c[m][n] = sum over k of a[m][k] b[k][n], added to what c holds if `more`. `room` is for {inner} rows of b, filled up
    to whole vectors, into which b is copied first if `pack` is 1. If it is 2 b's rows are filled up already. */
-static __attribute__((noinline)) void product_{f}(int64_t m, int64_t n, int64_t k, const {real} *a, int64_t ar,
+static __attribute__((noinline)) void columns_{f}(int64_t m, int64_t n, int64_t k, const {real} *a, int64_t ar,
         int64_t ac, const {real} *b, int64_t br, int64_t bc, {real} *c, int64_t cr, int pack, int more, void *room) {{
     {real} *panel = ({real} *)room;
     const int64_t v = {lanes}, tiles = (m + {rows} - 1) / {rows};
@@ -72,13 +72,20 @@ static __attribute__((noinline)) void product_{f}(int64_t m, int64_t n, int64_t 
         }}
     }}
 }}
+
+static void product_{f}(int64_t m, int64_t n, int64_t k, const {real} *a, int64_t ar, int64_t ac, const {real} *b,
+        int64_t br, int64_t bc, {real} *c, int64_t cr, int pack, int more, void *room) {{
+    for (int64_t j = 0; j < n; j += {columns})
+        columns_{f}(m, n - j < {columns} ? n - j : {columns}, k, a, ar, ac, b + j * bc, br, bc, c + j, cr, pack, more,
+                room);
+}}
 """
 
 
 def room(inner: int, columns: int, width: int, size: int) -> int:
     """Bytes that ``panel`` needs for a second factor [inner, columns] of numbers of ``size`` bytes."""
     lanes = width // size
-    return min(inner, INNER) * -(-columns // lanes) * lanes * size
+    return min(inner, INNER) * -(-min(columns, COLUMNS) // lanes) * lanes * size
 
 
 def source(real: str, width: int) -> str:
@@ -99,7 +106,7 @@ def source(real: str, width: int) -> str:
         f"static inline void tile_{f}(int64_t height, int two, {signature}) {{\n"
         f"    switch (2 * height + two) {{\n{cases}\n    }}\n}}\n"
     )
-    parts.append(_DRIVER.format(real=real, f=f, lanes=lanes, rows=rows, inner=INNER))
+    parts.append(_DRIVER.format(real=real, f=f, lanes=lanes, rows=rows, inner=INNER, columns=COLUMNS))
     return "\n".join(parts)
 
 

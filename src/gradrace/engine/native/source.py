@@ -32,8 +32,8 @@ VECTOR(tanh) VECTOR(erf) VECTOR(expm1) VECTOR(log1p) VECTOR(log2)
 #endif
 #endif
 
-/* exp(x) = 2^n exp(r), |r| < 0.35, by Taylor's series. In loops it becomes vector code on every processor; the C library's
-   own takes one number after another where some are infinite, as masked scores of an attention are. */
+/* exp(x) = 2^n exp(r), |r| < 0.35, by Taylor's series. In loops it becomes vector code on every processor; the C
+   library's own takes one number after another where some are infinite, as masked scores of an attention are. */
 EXPONENTIALS
 /* A computed index, from the end if negative. One that is out of range is told, and reads the first element. */
 static inline int64_t at(int64_t index, int64_t count, int *bad) {
