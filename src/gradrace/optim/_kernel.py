@@ -22,6 +22,7 @@ COMPILE_SECONDS = 0.3
 SAVED = (1e-4, 6e-6, 1.7e-9)
 # Bytes read that are worth a thread: a tenth of a millisecond, many times what waking one costs.
 PER_THREAD = 1 << 21
+TRIED_ELEMENTS = 64
 
 
 class Stepped(Protocol):
@@ -96,8 +97,30 @@ class Rows:
 
     @property
     def address(self) -> int:
-        """Where the C function lies, for other C functions to call."""
+        """Where the C function ``rows`` lies, for other C functions to call."""
         return ctypes.cast(self._function, ctypes.c_void_p).value or 0
+
+    @property
+    def pieces(self) -> int:
+        """Where the C function ``pieces`` lies, which updates pieces of one row."""
+        return ctypes.cast(self._kernel.library.pieces, ctypes.c_void_p).value or 0
+
+    def rests(self, numbers: Tensor, dtype: torch.dtype) -> bool:
+        """Whether a step leaves parameters and state as they are where the gradient is zero: tried, not assumed.
+
+        Args:
+            numbers: of some rows, as for a step.
+            dtype: of the parameters.
+        """
+        generator = torch.Generator().manual_seed(0)
+        shape = (len(numbers), TRIED_ELEMENTS)
+        params = torch.randn(shape, dtype=dtype, generator=generator)
+        fields = {name: torch.rand(shape, dtype=dtype, generator=generator) for name in self.like}
+        before, tried = [params.clone(), *(tensor.clone() for tensor in fields.values())], numbers.clone()
+        tried[:, self.numbers.index("step")] = 2.0
+        self(torch.zeros(shape, dtype=dtype), params, fields, tried)
+        alike = all(torch.equal(old, new) for old, new in zip(before, (params, *fields.values()), strict=True))
+        return alike and not self._kernel.scalars
 
     @property
     def like(self) -> list[str]:

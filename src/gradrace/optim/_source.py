@@ -111,6 +111,12 @@ void rows(int64_t count, int64_t size, char *const *rows, double *numbers, int64
         range(size, {row_arguments}, c);
     }}
 }}
+
+/* Updates row[f][starts[k] .. starts[k] + sizes[k]) for `count` pieces k of one row. */
+void pieces(int64_t count, const int64_t *starts, const int64_t *sizes, char *const *row, double *numbers) {{
+    const Numbers c = prelude(numbers);
+    for (int64_t k = 0; k < count; k++) range(sizes[k], {piece_arguments}, c);
+}}
 """
 
 
@@ -147,6 +153,7 @@ def source(trace: Trace) -> str:
         parameters=", ".join(f"{c}{real} *restrict {n}" for c, n in zip(constants, _columns(trace), strict=True)),
         arguments=", ".join(f"({real} *)tensors[{f}][t] + from" for f in range(len(names))),
         row_arguments=", ".join(f"({real} *)rows[{f}] + r * size" for f in range(len(names))),
+        piece_arguments=", ".join(f"({real} *)row[{f}] + starts[k]" for f in range(len(names))),
         prelude="\n".join("    " + line for line in prelude),
         loop="\n".join("        " + line for line in loop),
     )

@@ -15,6 +15,7 @@ from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 from gradrace.engine.native import products, rules  # noqa: F401, the rules must be known
 from gradrace.engine.native.capture import Draw, captured
 from gradrace.engine.native.lowering import Lowering
+from gradrace.engine.native.scatterings import Table
 from gradrace.engine.native.source import LINE, written
 from gradrace.engine.native.values import Unsupported
 from gradrace.errors import WorkloadError
@@ -40,6 +41,7 @@ class Draft:
         form: of the results.
         constants: tensors of its own.
         size: statements, which compiling takes time for.
+        tables: parts of the gradient of which a step touches few rows, and their rows.
     """
 
     text: str
@@ -49,6 +51,7 @@ class Draft:
     form: TreeSpec
     constants: list[Tensor]
     size: int
+    tables: list[tuple[Table, int]]
 
 
 def draft(function: Callable[..., Any], arguments: Sequence[Tensor], form: TreeSpec) -> Draft:
@@ -74,7 +77,9 @@ def draft(function: Callable[..., Any], arguments: Sequence[Tensor], form: TreeS
     text = written(low, width)
     (last,) = [node for node in found.graph.graph.nodes if node.op == "output"]
     results = [(node.meta["val"].shape, node.meta["val"].dtype) for node in last.args[0]]
-    return Draft(text.text, text.scratch, found.draws, results, forms[-1], low.constants, len(low.statements))
+    return Draft(
+        text.text, text.scratch, found.draws, results, forms[-1], low.constants, len(low.statements), text.tables
+    )
 
 
 class Program:
@@ -87,6 +92,7 @@ class Program:
 
     def __init__(self, made: Draft, library: ctypes.CDLL) -> None:
         self.draws, self.form, self.results, self._library = made.draws, made.form, made.results, library
+        self._tables = made.tables
         memory = torch.empty(made.scratch + LINE, dtype=torch.uint8)
         self._constants = made.constants
         self._constant = array("Q", [tensor.data_ptr() for tensor in made.constants] or [0])
@@ -121,6 +127,33 @@ class Program:
         """Results in the form that the function gives them in."""
         return tree_unflatten(list(results), self.form)
 
+    def _touched(self, update: Update) -> _Touched:
+        """How rows of tables are dealt with: only those touched, where the others' update would change nothing."""
+        if not self._tables or not update.kernel.rests(update.numbers, update.params.dtype):
+            return _Touched({}, [])
+        update.gradient.zero_()
+        rows = sum(count for _, count in self._tables)
+        starts, sizes = array("q"), array("q")
+        at = 0
+        for table, count in sorted(self._tables, key=lambda one: one[0].offset):
+            starts.append(at)
+            sizes.append(table.offset - at)
+            at = table.offset + count * table.width
+        starts.append(at)
+        sizes.append(update.params.shape[1] - at)
+        room = torch.zeros(3, len(starts) + rows, dtype=torch.int64)
+        fields = {
+            "tables": rows,
+            "pieces": update.kernel.pieces,
+            "starts": room[0].data_ptr(),
+            "sizes": room[1].data_ptr(),
+            "marks": room[2].data_ptr(),
+            "dense_starts": _address(starts),
+            "dense_sizes": _address(sizes),
+            "dense": len(starts),
+        }
+        return _Touched(fields, [room, starts, sizes])
+
     def train(self, steps: Steps, update: Update) -> None:
         """Train trials, one after another, each for some steps.
 
@@ -134,7 +167,9 @@ class Program:
         strides, moves = array("q", [s for _, s, _ in steps.arguments]), array("q", [m for _, _, m in steps.arguments])
         rows = array("Q", [0, update.params.data_ptr(), *(tensor.data_ptr() for tensor in update.fields)])
         stream, factors = array("q", steps.stream), update.factors
+        touched = self._touched(update)
         training = _Training(
+            **touched.fields,
             trials=len(update.params),
             steps=steps.count,
             size=update.params.shape[1],
@@ -162,9 +197,18 @@ class Program:
             rates=update.rates.data_ptr(),
             factors=None if factors is None else factors.data_ptr(),
             factors_step=0 if factors is None else factors.stride(0),
+            item=update.params.element_size(),
         )
         if self._library.train(ctypes.byref(training)):
             raise OutOfRange("An index is out of range.")
+
+
+@dataclass(frozen=True)
+class _Touched:
+    """The part of ``_Training`` that is about tables, and the memory that it points to."""
+
+    fields: dict[str, int]
+    memory: list[Any]
 
 
 def _fields(kind: Any, *names: str) -> list[tuple[str, Any]]:
@@ -175,6 +219,11 @@ class _Training(ctypes.Structure):
     """The struct ``Training`` of the C source: see ``Steps`` and ``Update``."""
 
     _fields_ = [
+        *_fields(ctypes.c_int64, "tables"),
+        *_fields(_POINTER, "pieces"),
+        *_fields(ctypes.c_int64, "count"),
+        *_fields(_POINTER, "starts", "sizes", "marks", "dense_starts", "dense_sizes"),
+        *_fields(ctypes.c_int64, "dense"),
         *_fields(ctypes.c_int64, "trials", "steps", "size", "own", "first_own"),
         *_fields(_POINTER, "places", "strides", "moves", "stream", "out", "out_strides", "out_steps", "constant"),
         *_fields(_POINTER, "scratch", "grad", "update", "rows"),
@@ -182,7 +231,7 @@ class _Training(ctypes.Structure):
         *_fields(_POINTER, "numbers"),
         *_fields(ctypes.c_int64, "width", "clock", "first", "rate"),
         *_fields(_POINTER, "rates", "factors"),
-        *_fields(ctypes.c_int64, "factors_step"),
+        *_fields(ctypes.c_int64, "factors_step", "item"),
     ]
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from gradrace.engine.native import products
 from gradrace.engine.native.elements import TYPES
 from gradrace.engine.native.lowering import Lowering
-from gradrace.engine.native.statements import Names, Statement
+from gradrace.engine.native.scatterings import Scattering, Table
+from gradrace.engine.native.statements import Elements, Names, Statement
 from gradrace.engine.native.values import Buffer
 
 LINE = 64
@@ -35,6 +36,16 @@ VECTOR(tanh) VECTOR(erf) VECTOR(expm1) VECTOR(log1p) VECTOR(log2)
 /* exp(x) = 2^n exp(r), |r| < 0.35, by Taylor's series. In loops it becomes vector code on every processor; the C
    library's own takes one number after another where some are infinite, as masked scores of an attention are. */
 EXPONENTIALS
+
+/* Pieces of the gradient that are not zero; `marks` has a byte for each row of all tables. */
+typedef struct { int64_t count, *starts, *sizes; char *marks; } Touched;
+static inline void touch(Touched *touched, int64_t row, int64_t start, int64_t size) {
+    if (touched->marks[row]) return;
+    touched->marks[row] = 1;
+    touched->starts[touched->count] = start;
+    touched->sizes[touched->count++] = size;
+}
+
 /* A computed index, from the end if negative. One that is out of range is told, and reads the first element. */
 static inline int64_t at(int64_t index, int64_t count, int *bad) {
     index += index < 0 ? count : 0;
@@ -103,13 +114,18 @@ int run(int64_t trials, char **in, const int64_t *in_strides, char **out, const 
     for (int64_t t = 0; t < trials; t++) {{
         for (int n = 0; n < {inputs}; n++) i[n] = in[n] + t * in_strides[n];
         for (int n = 0; n < {outputs}; n++) o[n] = out[n] + t * out_strides[n];
-        bad |= program(i, o, constant, scratch);
+        bad |= program(i, o, constant, scratch, 0);
     }}
     return bad;
 }}
 
 /* See `Training` in program.py. */
 typedef struct {{
+    int64_t tables;
+    void (*pieces)(int64_t, const int64_t *, const int64_t *, char *const *, double *);
+    Touched touched;
+    const int64_t *dense_starts, *dense_sizes;
+    int64_t dense;
     int64_t trials, steps, size, own, first_own;
     char **in;
     const int64_t *in_strides, *in_steps, *stream;
@@ -122,7 +138,7 @@ typedef struct {{
     double *numbers;
     int64_t width, clock, first, rate;
     const double *rates, *factors;
-    int64_t factors_step;
+    int64_t factors_step, item;
 }} Training;
 
 /* One trial after another, each for some steps: what it needs stays in the cache. */
@@ -138,13 +154,23 @@ int train(const Training *a) {{
                 i[n] = a->in[n] + s * a->in_steps[n] + (n <= a->own ? t : a->stream[t]) * a->in_strides[n];
             for (int64_t n = 0; n < {outputs}; n++) o[n] = a->out[n] + s * a->out_steps[n] + t * a->out_strides[n];
             o[1] = a->grad;
-            bad |= program(i, o, a->constant, a->scratch);
+            Touched some = a->touched;
+            for (some.count = 0; some.count < a->dense; some.count++) {{
+                some.starts[some.count] = a->dense_starts[some.count];
+                some.sizes[some.count] = a->dense_sizes[some.count];
+            }}
+            bad |= program(i, o, a->constant, a->scratch, a->pieces ? &some : 0);
             for (int64_t n = 0; n < a->own; n++)
                 memcpy(i[1 + n], o[a->first_own + n], a->out_strides[a->first_own + n]);
             double *mine = a->numbers + t * a->width;
             mine[a->clock] = (double)(a->first + s);
             if (a->factors) mine[a->rate] = a->rates[t] * a->factors[s * a->factors_step + t];
-            a->update(1, a->size, row, mine, a->width);
+            if (a->pieces) {{
+                a->pieces(some.count, some.starts, some.sizes, row, mine);
+                for (int64_t n = a->dense; n < some.count; n++)
+                    memset(a->grad + some.starts[n] * a->item, 0, some.sizes[n] * a->item);
+                memset(some.marks, 0, a->tables);
+            }} else a->update(1, a->size, row, mine, a->width);
         }}
     }}
     return bad;
@@ -154,16 +180,21 @@ COLUMNS = 32
 """Most tensors of a row that an update reads and writes: gradient, parameters, state."""
 
 
+_ARGUMENTS = "char *const *in, char *const *out, char *const *constant, char *scratch, Touched *touched"
+
+
 @dataclass(frozen=True)
 class Written:
-    """A program in C, and the bytes of scratch memory that it needs."""
+    """A program in C, the bytes of scratch memory that it needs, and the tables in its gradient with their rows."""
 
     text: str
     scratch: int
+    tables: list[tuple[Table, int]]
 
 
 def written(low: Lowering, width: int) -> Written:
     """The C file of a program, for vector registers of so many bytes."""
+    tables = _tables(low) if len(low.outputs) > 1 else []
     places, total = _placed(low.statements)
     names: dict[Buffer, str] = {}
     for buffer in low.inputs:
@@ -185,19 +216,38 @@ def written(low: Lowering, width: int) -> Written:
     for start in range(0, len(low.statements), TOGETHER):
         name = f"part{start // TOGETHER}"
         parts.append(_function(name, low.statements[start : start + TOGETHER], names, total, width))
-        calls.append(f"    bad |= {name}(in, out, constant, scratch);")
-    signature = "static int program(char *const *in, char *const *out, char *const *constant, char *scratch)"
+        calls.append(f"    bad |= {name}(in, out, constant, scratch, touched);")
+    signature = f"static int program({_ARGUMENTS})"
     parts.append("\n".join([f"{signature} {{", "    int bad = 0;", *calls, "    return bad;", "}"]))
     parts.append(_RUN.format(inputs=len(low.inputs), outputs=len(low.outputs), columns=COLUMNS))
-    return Written("\n\n".join(parts), total + panel + LINE)
+    return Written("\n\n".join(parts), total + panel + LINE, tables)
+
+
+def _tables(low: Lowering) -> list[tuple[Table, int]]:
+    """Find the parts of the gradient, the second of the results, of which few rows are touched; with their rows."""
+    tables: list[tuple[Table, int]] = []
+    first = 0
+    for statement in low.statements:
+        found = statement.rows_of(low.outputs[1]) if isinstance(statement, Scattering) else None
+        if found is None or not isinstance(statement, Scattering):
+            continue
+        buffer = statement.target.buffer
+        others = [s for s in low.statements if s is not statement and buffer in s.writes()]
+        if len(others) != 1 or not isinstance(others[0], Elements) or not others[0].is_zero:
+            continue
+        others[0].needless = True
+        rows = buffer.size // found[1]
+        statement.table = Table(found[0], found[1], first)
+        tables.append((statement.table, rows))
+        first += rows
+    return tables
 
 
 def _function(name: str, statements: Sequence[Statement], places: dict[Buffer, str], panel: int, width: int) -> str:
     lines = [
-        f"static __attribute__((noinline)) int {name}"
-        "(char *const *in, char *const *out, char *const *constant, char *scratch) {",
+        f"static __attribute__((noinline)) int {name}({_ARGUMENTS}) {{",
         "int bad = 0;",
-        f"void *panel = scratch + {panel}; (void)panel; (void)in; (void)out; (void)constant;",
+        f"void *panel = scratch + {panel}; (void)panel; (void)in; (void)out; (void)constant; (void)touched;",
     ]
     for statement in statements:
         names = Names(places, width)

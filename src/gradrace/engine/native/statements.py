@@ -94,7 +94,7 @@ class Body:
     """Expressions inside a loop, each written once. The strides of leaves are those of the loop's dimensions."""
 
     def __init__(self, names: Names, strides: dict[int, list[int]], indices: Sequence[str]) -> None:
-        self.names, self._strides, self._indices = names, strides, indices
+        self.names, self.strides, self.indices = names, strides, indices
         self.lines: list[str] = []
         self._known: dict[int, str] = {}
 
@@ -102,7 +102,7 @@ class Body:
         """``offset + i0 * s0 + …``."""
         parts = [str(offset)] if offset else []
         parts += [
-            i if stride == 1 else f"{i} * {stride}" for i, stride in zip(self._indices, strides, strict=True) if stride
+            i if stride == 1 else f"{i} * {stride}" for i, stride in zip(self.indices, strides, strict=True) if stride
         ]
         return " + ".join(parts) or "0"
 
@@ -122,7 +122,7 @@ class Body:
             bools = (torch.bool, *[expr.inner] * (len(expr.args) - 1)) if expr.name == "where" else None
             wanted = bools or [expr.inner] * len(expr.args)
             return written(expr, [self._as(arg, kind) for arg, kind in zip(expr.args, wanted, strict=True)])
-        place = self.place(expr.offset, self._strides[id(expr)])
+        place = self.place(expr.offset, self.strides[id(expr)])
         if isinstance(expr, Iota):
             return place
         for part in expr.taken:
@@ -139,7 +139,7 @@ class Body:
         return self._as(expr, kind)
 
 
-def _uses(expr: Expr) -> bool:
+def looks_up(expr: Expr) -> bool:
     """Whether some index is computed, which must be looked at."""
     return any(isinstance(leaf, Load) and leaf.taken for leaf in leaves(expr))
 
@@ -162,11 +162,20 @@ LARGE = 1 << 15
 
 @dataclass
 class Elements:
-    """``out[index] = expr`` for every index of a shape. ``out`` need not lie row after row."""
+    """``out[index] = expr`` for every index of a shape. ``out`` need not lie row after row.
+
+    ``needless``: memory is zero already where rows that are touched are told; see ``Table``.
+    """
 
     out: Load
     shape: tuple[int, ...]
     expr: Expr
+    needless: bool = False
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether it only clears memory."""
+        return isinstance(self.expr, Const) and self.expr.value == 0
 
     def panel(self, width: int) -> int:
         """See ``Statement``."""
@@ -190,7 +199,8 @@ class Elements:
         body = Body(names, strides, [f"i{dim}" for dim in range(len(dims.sizes))])
         value = body.converted(self.expr, self.out.dtype)
         store = f"{names.of(self.out.buffer)}[{body.place(self.out.offset, strides[id(self.out)])}] = {value};"
-        return nest(dims.sizes, [*body.lines, store], SIMD if not _uses(self.expr) else "")
+        loop = nest(dims.sizes, [*body.lines, store], SIMD if not looks_up(self.expr) else "")
+        return ["if (!touched) {", *loop, "}"] if self.needless else loop
 
 
 @dataclass
@@ -238,7 +248,7 @@ class Reduction:
         first = [f"i{place}" for place in range(len(keeping.sizes))]
         target = names.of(self.out)
         where = Body(names, {}, first).place(0, keeping.strides[-1])
-        simd = not _uses(self.expr)
+        simd = not looks_up(self.expr)
         if inner:
             more = {
                 "sum": "s += {0};",
@@ -272,48 +282,6 @@ class Reduction:
 
         kept = [dim for dim in range(len(self.shape)) if dim not in self.dims and self.shape[dim] > 1]
         return not kept or nearest(self.dims) < nearest(kept)
-
-
-@dataclass
-class Scattering:
-    """``out[places of the indices] = expr`` or ``+= expr``, for every index of a shape; ``out`` is not empty.
-
-    ``target`` has strides, and computed indices, over the shape.
-    """
-
-    target: Load
-    shape: tuple[int, ...]
-    expr: Expr
-    add: bool
-
-    def panel(self, width: int) -> int:
-        """See ``Statement``."""
-        return 0
-
-    def reads(self) -> set[Buffer]:
-        """See ``Statement``."""
-        return loaded(self.expr) | {leaf.buffer for leaf in leaves(self.target)[0:] if isinstance(leaf, Load)}
-
-    def writes(self) -> tuple[Buffer, ...]:
-        """See ``Statement``."""
-        return (self.target.buffer,)
-
-    def lines(self, names: Names) -> list[str]:
-        """See ``Statement``."""
-        some = [*leaves(self.target), *leaves(self.expr)]
-        dims = Dims.of(self.shape, [leaf.strides for leaf in some])
-        strides = {id(leaf): dims.strides[place] for place, leaf in enumerate(some)}
-        body = Body(names, strides, [f"i{dim}" for dim in range(len(dims.sizes))])
-        value = body.converted(self.expr, self.target.dtype)
-        place = body.place(self.target.offset, strides[id(self.target)])
-        for part in self.target.taken:
-            place += f" + at((int64_t){body.name(part.index)}, {part.count}, &bad) * {part.stride}"
-        store = f"{names.of(self.target.buffer)}[{place}] {'+=' if self.add else '='} {value};"
-        # Along a dimension that no computed index depends on, and in which the target moves, no two stores meet.
-        last = len(dims.sizes) - 1
-        own = [strides[id(leaf)] for part in self.target.taken for leaf in leaves(part.index)]
-        apart = last >= 0 and strides[id(self.target)][last] != 0 and all(one[last] == 0 for one in own)
-        return nest(dims.sizes, [*body.lines, store], SIMD if apart and not _uses(self.expr) else "")
 
 
 @dataclass

@@ -9,7 +9,7 @@ import torch
 from torch import fx
 
 from gradrace.engine.native.lowering import CHEAP, Lowering, expr_of, name_of, rule, spent_by
-from gradrace.engine.native.statements import Scattering
+from gradrace.engine.native.scatterings import Scattering
 from gradrace.engine.native.values import Load, Taken, Unsupported, Value, viewed
 
 
