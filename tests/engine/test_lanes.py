@@ -198,7 +198,7 @@ def test_one_lane_works_in_order_then_tells_what_cannot_be_done() -> None:
         lanes.prepare(tasks.fail, 5)
         with pytest.raises(GradraceError, match="no such number: 5"):
             list(lanes.run([Task("b", tasks.square, (2,))]))
-        process = lanes._processes[0].process.pid
+        process = lanes._processes[0].pid
     assert ends_soon(process)
 
 
