@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from gradrace.engine.server import current, environment
-from gradrace.engine.wire import receive, send
+from gradrace.engine.wire import packed, receive, send
 from gradrace.errors import GradraceError
 
 MOST_IDLE_DEATHS = 4
@@ -135,7 +135,7 @@ class Lanes:
         self._device = device
         self._inbox: queue.Queue[tuple[_Process, Any]] = queue.Queue()
         self._processes = [_Process(number, self._inbox, device) for number in range(count)]
-        self._setup: Sequence[Task] = ()
+        self._setup: tuple[bytes, ...] = ()
         self.seconds: Counter[str] = Counter()
         """What the lanes spent their time on, all together."""
 
@@ -150,9 +150,10 @@ class Lanes:
 
     def prepare(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Have every lane, also one that replaces a dead one, run this before its next task."""
-        self._setup = (*self._setup, Task("", function, arguments))
+        message = packed(("", function, arguments))
+        self._setup = (*self._setup, message)
         for process in self._processes:
-            process.send(("", function, arguments))
+            process.send(message)
 
     def run(
         self, tasks: Sequence[Task], progress: Callable[[int], None] = lambda trial_steps: None
@@ -210,8 +211,8 @@ class Lanes:
         new = _Process(old.number, self._inbox, self._device)
         self._processes[self._processes.index(old)] = new
         old.end()
-        for task in self._setup:
-            new.send((task.key, task.function, task.arguments))
+        for message in self._setup:
+            new.send(message)
 
     def close(self) -> None:
         """End every lane, whatever it is doing."""

@@ -14,6 +14,7 @@ import contextlib
 import gc
 import importlib
 import os
+import select
 import signal
 import socket
 import struct
@@ -126,7 +127,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the race's to handle
     os.dup2(2, 1)  # what an import prints goes to standard error
     control = socket.socket(fileno=int(sys.argv[1]))
-    _import(sys.argv[2:])
+    _import(sys.argv[2:], control)
     lanes: set[int] = set()
     while True:
         request, pipes, *_ = socket.recv_fds(control, _REQUEST.size, 2)
@@ -151,10 +152,11 @@ def main() -> None:
             os.waitpid(lane, 0)
 
 
-def _import(modules: Sequence[str]) -> None:
+def _import(modules: Sequence[str], control: socket.socket) -> None:
     """Import, and exit if the race goes away meanwhile: a signal looks for that, as a thread would forbid to fork."""
-    race = os.getppid()
-    signal.signal(signal.SIGALRM, lambda *_: None if os.getppid() == race else os._exit(0))
+    gone = select.poll()
+    gone.register(control, 0)  # tells of nothing but its end
+    signal.signal(signal.SIGALRM, lambda *_: os._exit(0) if gone.poll(0) else None)
     signal.setitimer(signal.ITIMER_REAL, LOOK_AGAIN, LOOK_AGAIN)
     gc.disable()
     for module in modules:

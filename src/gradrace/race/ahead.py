@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from gradrace.engine import server
 
-MODULES = ("torch", "gradrace.race.probe", "gradrace.race.costs")
+MODULES = ("torch", "torch._dynamo", "gradrace.race.probe", "gradrace.race.costs")
 """What lanes import before their first block."""
 
 

@@ -14,7 +14,7 @@ import torch
 from gradrace._version import __version__
 from gradrace.engine.lanes import Lanes, Result
 from gradrace.engine.lanes import Task as LaneTask
-from gradrace.errors import GradraceError, Interrupted, SpecError
+from gradrace.errors import Interrupted, SpecError
 from gradrace.optimizers import TorchOptimizer
 from gradrace.outcomes import Outcome, notes_of
 from gradrace.race import costs
