@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 import hypothesis
 import pytest
 import torch
 
-from gradrace.race import orchestrator
+from gradrace.race import api, orchestrator
 from inline_lanes import InlineLanes
 from skip_guard import pytest_configure
 
@@ -45,4 +46,5 @@ def inline_lanes(monkeypatch: pytest.MonkeyPatch) -> type[InlineLanes]:
     """Races of this test train in its own process; ``.ran`` lists the tasks."""
     InlineLanes.ran = []
     monkeypatch.setattr(orchestrator, "Lanes", InlineLanes)
+    monkeypatch.setattr(api, "lanes_ahead", lambda device: nullcontext())
     return InlineLanes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
@@ -42,5 +43,7 @@ class InlineLanes:
                 result = Result(task.key, task.function(self.state, progress, *task.arguments))
             except GradraceError as error:
                 result = Result(task.key, error=error)
+            except Exception:  # as a lane answers
+                result = Result(task.key, error=GradraceError(traceback.format_exc()))
             self.seconds.update(self.state["clock"].taken())
             yield result

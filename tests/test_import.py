@@ -65,3 +65,21 @@ def test_import_loads_nothing_heavy_beyond_torch(imported: dict[str, Any]) -> No
 
 def test_version_is_the_one_of_the_installed_package(imported: dict[str, Any]) -> None:
     assert imported["version"] == version("gradrace")
+
+
+@pytest.mark.parametrize("module", ["gradrace", "gradrace.cli"])
+def test_torch_is_imported_when_it_is_needed(module: str) -> None:
+    script = f"import sys, {module}; print('torch' in sys.modules, gradrace.__version__)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.split() == ["False", version("gradrace")]
+
+
+def test_functions_stay_so_when_the_packages_of_their_names_are_imported() -> None:
+    script = """
+import gradrace.race.api, gradrace.optimizers.adam, gradrace.workloads.digits, gradrace
+print(callable(gradrace.race), callable(gradrace.optimizers), callable(gradrace.workloads))
+print(gradrace.race is gradrace.race.__globals__["race"], gradrace.optim.Adam.__name__)
+print(sorted(set(gradrace.__all__) - set(dir(gradrace))), hasattr(gradrace, "nothing"))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout.split() == ["True", "True", "True", "True", "Adam", "[]", "False"]

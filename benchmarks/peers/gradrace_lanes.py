@@ -10,10 +10,11 @@ from itertools import count, cycle, islice
 
 from gradrace.engine.lanes import Lanes, Task
 from gradrace.errors import SpecError
+from gradrace.race.defaults import DEFAULT_CONTENDERS
 from gradrace.race.orchestrator import Entry, make_plan
 from gradrace.race.plan import Block, Plan, tuning_blocks
 from gradrace.race.rungs import RUNGS
-from gradrace.race.spec import DEFAULT_CONTENDERS, find_task, make_contenders, make_spec
+from gradrace.race.spec import find_task, make_contenders, make_spec
 from gradrace.race.train import compile_program, prepare, train_block
 
 LANES = 2
@@ -41,7 +42,7 @@ class GradraceLanes:
         try:
             self._lanes.prepare(prepare, self.entry.grounds())
             self._compile()
-            self._plan = make_plan(self.entry, self._lanes)
+            self._plan, _ = make_plan(self.entry, self._lanes)
             if self._plan.engine != "vectorized":
                 self.entry.spec = self.entry.spec.model_copy(update={"trials": ONE_BY_ONE_TRIALS})
             self.steps, self._block_seconds = self._fitting_steps()
@@ -53,7 +54,7 @@ class GradraceLanes:
         """Compile what can be: the plan chooses with compiled programs at hand, as in a race that is not the first."""
         spec = self.entry.spec.model_copy(update={"engine": "compiled"})
         try:
-            plan = make_plan(replace(self.entry, spec=spec), self._lanes)
+            plan, _ = make_plan(replace(self.entry, spec=spec), self._lanes)
         except SpecError:
             return
         blocks = [block for block in tuning_blocks(spec, self.entry.contenders, plan) if block.engine == "compiled"]

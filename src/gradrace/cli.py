@@ -1,25 +1,31 @@
-"""The command line: arguments and exit codes; no logic."""
+"""The command line: arguments and exit codes; no logic.
+
+What takes time to import is imported by the commands that need it, a race's after its lanes began to import.
+"""
 
 from __future__ import annotations
 
+import gc
 import json as json_module
 import signal
 import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console, RenderableType
 
 from gradrace._version import __version__
 from gradrace.errors import GradraceError, Interrupted, SpecError
-from gradrace.race import api
+from gradrace.race.ahead import lanes_ahead
+from gradrace.race.defaults import DEFAULT_CONTENDERS
 from gradrace.race.profile import PURPOSES, process_seconds
-from gradrace.race.spec import DEFAULT_CONTENDERS, Contender
-from gradrace.report import cards, terminal
-from gradrace.store import open_store
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from gradrace import Contender
 
 app = typer.Typer(
     help="Race optimizers on a real task, each tuned with the same budget, and get a verdict that can be trusted.",
@@ -89,37 +95,52 @@ def race(
     profile: ProfileOption = False,
 ) -> None:
     """Race optimizers on a workload and print the verdict."""
-    before = process_seconds()
-    result = api.race(
-        workload,
-        [_contender(word) for word in optimizers.split(",")],
-        budget=budget,
-        studies=studies,
-        trials=trials,
-        seeds=seeds,
-        steps=steps,
-        schedule=schedule,
-        warmup=warmup,
-        clip_norm=clip_norm,
-        decoupled_weight_decay=decoupled_weight_decay,
-        decay_biases=decay_biases,
-        ema=ema,
-        halving=halving,
-        batch_size=batch_size,
-        engine=engine,
-        currency=currency,
-        lanes=lanes,
-        device=device,
-        deterministic=deterministic,
-        seed=seed,
-        store=store,
-        json=None if json == "-" else json,
-        quiet=quiet,
-    )
+    with lanes_ahead(device):
+        api = _api()
+        before = process_seconds()
+        result = api.race(
+            workload,
+            [_contender(word) for word in optimizers.split(",")],
+            budget=budget,
+            studies=studies,
+            trials=trials,
+            seeds=seeds,
+            steps=steps,
+            schedule=schedule,
+            warmup=warmup,
+            clip_norm=clip_norm,
+            decoupled_weight_decay=decoupled_weight_decay,
+            decay_biases=decay_biases,
+            ema=ema,
+            halving=halving,
+            batch_size=batch_size,
+            engine=engine,
+            currency=currency,
+            lanes=lanes,
+            device=device,
+            deterministic=deterministic,
+            seed=seed,
+            store=store,
+            json=None if json == "-" else json,
+            quiet=quiet,
+        )
     _show(result.to_json(), json, before if profile else None)
 
 
+def _api() -> Any:
+    """The Python door. Garbage is not looked for while it is imported: none is made, and looking takes a while."""
+    gc.disable()
+    try:
+        from gradrace.race import api
+    finally:
+        gc.freeze()
+        gc.enable()
+    return api
+
+
 def _contender(word: str) -> Contender:
+    from gradrace import Contender
+
     label, equals, name = word.strip().rpartition("=")
     if equals and not label:
         raise SpecError(
@@ -130,6 +151,8 @@ def _contender(word: str) -> Contender:
 
 def _show(summary: dict[str, Any], json: str | None, before: float | None = None) -> None:
     """Print the verdict; with ``before``, the seconds until the race was asked for, also where the seconds went."""
+    from gradrace.report import terminal
+
     if json == "-":
         print(json_module.dumps(summary, indent=1, allow_nan=False))
     else:
@@ -137,7 +160,12 @@ def _show(summary: dict[str, Any], json: str | None, before: float | None = None
     if before is not None:
         known = summary["cost"]["profile"]
         table = terminal.profile({**known, "start": before + known.get("start", 0.0)}, PURPOSES)
-        _print(table) if json != "-" else Console(stderr=True).print(table)
+        if json != "-":
+            _print(table)
+        else:
+            from rich.console import Console
+
+            Console(stderr=True).print(table)
 
 
 @app.command()
@@ -150,10 +178,12 @@ def resume(
     profile: ProfileOption = False,
 ) -> None:
     """Go on with a race that was stopped or killed."""
-    before = process_seconds()
-    if json not in (None, "-"):
-        api.check_writable(Path(json))
-    summary = api.resume(race, store=store, lanes=lanes, quiet=quiet).to_json()
+    with lanes_ahead():
+        api = _api()
+        before = process_seconds()
+        if json not in (None, "-"):
+            api.check_writable(Path(json))
+        summary = api.resume(race, store=store, lanes=lanes, quiet=quiet).to_json()
     if json not in (None, "-"):
         api.write_json(summary, Path(json))
     _show(summary, json, before if profile else None)
@@ -166,6 +196,9 @@ def show(
     json: JsonOption = None,
 ) -> None:
     """Print the verdict of a stored race."""
+    from gradrace.race import api
+    from gradrace.store import open_store
+
     with open_store(api.store_path(store), must_exist=True) as opened:
         summary = api.result_of(opened, race).to_json()
     if json not in (None, "-"):
@@ -177,6 +210,10 @@ def show(
 @app.command()
 def races(store: StoreOption = None) -> None:
     """List the races of a store, newest first."""
+    from gradrace.race import api
+    from gradrace.report import cards
+    from gradrace.store import open_store
+
     with open_store(api.store_path(store), must_exist=True) as opened:
         _print(cards.races(opened.races()))
 
@@ -188,6 +225,7 @@ def list_(
 ) -> None:
     """List what there is to race, or to race on."""
     from gradrace.optimizers import optimizers
+    from gradrace.report import cards
     from gradrace.workloads import on_torchvision, workloads
 
     if what is Kind.WORKLOADS:
@@ -202,6 +240,7 @@ def list_(
 def explain(optimizer: Annotated[str, typer.Argument(help="An optimizer's name.")]) -> None:
     """Explain an optimizer: idea, formula, real use, line of PyTorch, paper, relatives."""
     from gradrace.optimizers import optimizer as find
+    from gradrace.report import cards
 
     found = find(optimizer)
     _print(cards.explanation(found.name, found.card, found.code({}), found.space, found.hyperparameters))
@@ -213,6 +252,7 @@ def check(file: Annotated[Path, typer.Argument(help="A .py file that defines opt
     import torch
 
     from gradrace.check import check_file
+    from gradrace.report import cards
 
     torch.set_num_threads(1)  # of small tensors, more threads are slower
     found = check_file(file)
@@ -227,6 +267,7 @@ def check(file: Annotated[Path, typer.Argument(help="A .py file that defines opt
 @data_app.command("list")
 def data_list() -> None:
     """List the data of workloads, and what is there."""
+    from gradrace.report import cards
     from gradrace.workloads import workloads
 
     _print(cards.data(workloads()))
@@ -240,6 +281,7 @@ def data_fetch(
 
     They can then be raced offline. Exit code 2: something cannot be had.
     """
+    from gradrace.report import cards
     from gradrace.workloads import fetch_data
 
     _print(cards.data(fetch_data(names or ())))
@@ -254,6 +296,10 @@ def about(version: Annotated[bool, typer.Option("--version", help="Print the ver
 
 
 def _print(what: RenderableType) -> None:
+    from rich.console import Console
+
+    from gradrace.report import terminal
+
     console = Console()
     if console.is_terminal:
         console.print(what)
@@ -267,7 +313,10 @@ def main() -> None:
     Exit codes: 0 done, 1 a check failed, 2 a mistake that the message explains, 130 stopped by the user.
     """
     signal.signal(signal.SIGTERM, _terminate)
-    _exit_with(lambda: app(standalone_mode=True))
+    try:
+        _exit_with(lambda: app(standalone_mode=True))
+    finally:
+        gc.freeze()  # the interpreter looks through all that is left before it ends, a quarter of a second after torch
 
 
 def _terminate(*_: object) -> NoReturn:

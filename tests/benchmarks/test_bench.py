@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from gradrace.race.defaults import DEFAULT_CONTENDERS
 from gradrace.race.rungs import rung_steps
-from gradrace.race.spec import BUDGETS, DEFAULT_CONTENDERS, make_contenders
+from gradrace.race.spec import BUDGETS, make_contenders
 from gradrace.workloads import workload
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -33,6 +34,20 @@ def describe(state: dict[str, Any], progress: Progress) -> dict[str, Any]:
         "threads": (torch.get_num_threads(), os.environ["OMP_NUM_THREADS"]),
         "denormal": float(tiny * 1e-10),
     }
+
+
+def family(state: dict[str, Any], progress: Progress, seconds: float) -> tuple[int, int]:
+    """This lane's process and the one that it came from; it takes so long that every lane does one such task."""
+    time.sleep(seconds)
+    return os.getpid(), os.getppid()
+
+
+def draw(state: dict[str, Any], progress: Progress, seconds: float) -> float:
+    """A random number that nobody seeded."""
+    import numpy
+
+    time.sleep(seconds)
+    return numpy.random.random()
 
 
 def square(state: dict[str, Any], progress: Progress, number: int, seconds: float = 0.0) -> int:
@@ -108,13 +123,13 @@ class Unreadable:
 
 
 def main() -> None:
-    """Be a race: print the lane's process id while the lane is busy, and wait to be killed."""
+    """Be a race: print the process of a lane and that lane's parent while it is busy, and wait to be killed."""
+    from gradrace.engine import server
     from gradrace.engine.lanes import Lanes, Task
 
-    with Lanes(1) as lanes:
-        lanes.prepare(remember, "doomed")
-        (result,) = lanes.run([Task("who", describe, ())])
-        print(result.value["pid"], flush=True)
+    with server.ahead(["torch"]) if "forked" in sys.argv else contextlib.nullcontext(), Lanes(1) as lanes:
+        (result,) = lanes.run([Task("who", family, (0.0,))])
+        print(*result.value, flush=True)
         list(lanes.run([Task("long", square, (2, 60.0))]))
 
 

@@ -16,14 +16,29 @@ import pytest
 import torch
 
 import gradrace.errors
+from gradrace.engine import server
 from gradrace.engine.lanes import LaneDied, Lanes, Result, Task
 from gradrace.errors import GradraceError, SpecError
 
+NOT_FORKED = "lanes are forked on Linux only"
+FORKED = pytest.param(True, marks=pytest.mark.skipif(not server.POSSIBLE, reason=NOT_FORKED))
 
-@pytest.fixture(scope="module")
-def lanes() -> Iterator[Lanes]:
+
+@contextlib.contextmanager
+def served(forked: bool, *modules: str) -> Iterator[server.Server | None]:
+    """Where lanes are forked from a server of their own, if they are to be: another test's is not seen here."""
+    token = server._ahead.set(None)
+    try:
+        with server.ahead(modules or ["torch"]) if forked else contextlib.nullcontext():
+            yield server.current()
+    finally:
+        server._ahead.reset(token)
+
+
+@pytest.fixture(scope="module", params=[pytest.param(False, id="own"), FORKED])
+def lanes(request: pytest.FixtureRequest) -> Iterator[Lanes]:
     """Two lanes, of which no test leaves anything but living lanes behind."""
-    with Lanes(2) as started:
+    with served(request.param), Lanes(2) as started:
         started.prepare(tasks.remember, "prepared")
         yield started
 
@@ -171,12 +186,15 @@ def test_who_waits_goes_on_when_the_other_failed(lanes: Lanes, tmp_path: Path, f
     assert told
 
 
-def test_lanes_keep_memory_and_the_users_settings_and_count_their_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("forked", [False, FORKED])
+def test_lanes_keep_memory_and_the_users_settings_and_count_their_seconds(
+    monkeypatch: pytest.MonkeyPatch, forked: bool
+) -> None:
     monkeypatch.setenv("MALLOC_TOP_PAD_", "12345")
     for name in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"):
         monkeypatch.delenv(name, raising=False)
     began = time.perf_counter()
-    with Lanes(1) as lanes:
+    with served(forked), Lanes(1) as lanes:
         (found, _) = lanes.run([Task("a", tasks.environment, ()), Task("b", tasks.square, (2, 0.2))])
         taken = time.perf_counter() - began
         assert {name: value for name, value in found.value.items() if name.startswith("MALLOC_")} == {
@@ -198,21 +216,128 @@ def test_one_lane_works_in_order_then_tells_what_cannot_be_done() -> None:
         lanes.prepare(tasks.fail, 5)
         with pytest.raises(GradraceError, match="no such number: 5"):
             list(lanes.run([Task("b", tasks.square, (2,))]))
-        process = lanes._processes[0].process.pid
+        process = lanes._processes[0].pid
+    assert process is not None
     assert ends_soon(process)
 
 
-def test_a_lane_ends_when_its_race_is_killed() -> None:
+@pytest.mark.parametrize("forked", [False, FORKED])
+def test_a_lane_and_its_server_end_when_their_race_is_killed(forked: bool) -> None:
     source = Path(gradrace.errors.__file__).parents[1]
     race = subprocess.Popen(
-        [sys.executable, tasks.__file__],
+        [sys.executable, tasks.__file__, *["forked"] * forked],
         env={**os.environ, "PYTHONPATH": str(source)},
         stdout=subprocess.PIPE,
         text=True,
     )
     with contextlib.closing(race.stdout) as lines:  # pyright: ignore[reportArgumentType]
-        lane = int(lines.readline())
+        lane, parent = map(int, lines.readline().split())
         assert alive(lane)
+        assert (parent == race.pid) is not forked
         race.send_signal(signal.SIGKILL)
         race.wait()
         assert ends_soon(lane)
+        assert not forked or ends_soon(parent)
+
+
+# --- the server ---
+
+forked_only = pytest.mark.skipif(not server.POSSIBLE, reason=NOT_FORKED)
+
+
+def family(lanes: Lanes) -> list[tuple[int, int]]:
+    """Each lane's process, and the process that it came from."""
+    results = by_key(lanes.run([Task(str(n), tasks.family, (0.3,)) for n in range(len(lanes))]))
+    return [result.value for result in results.values()]
+
+
+@forked_only
+def test_lanes_are_forked_with_what_was_imported_and_outlive_their_server() -> None:
+    with served(True, "torch", "lane_tasks") as started:
+        assert started is not None
+        with server.ahead(["antigravity"]):
+            assert server.current() is started  # there is one already
+        with Lanes(2) as lanes:
+            lanes.prepare(tasks.remember, "prepared")
+            first = family(lanes)
+            assert len({lane for lane, _ in first}) == 2
+            assert {parent for _, parent in first} == {started.pid}
+            random = by_key(lanes.run([Task(str(n), tasks.draw, (0.3,)) for n in range(2)]))
+            assert random["0"].value != random["1"].value
+
+            os.kill(started.pid, signal.SIGINT)  # Ctrl-C is the race's to handle
+            (result,) = lanes.run([Task("dies", tasks.die, ())])
+            assert isinstance(result.error, LaneDied)
+            assert {parent for _, parent in family(lanes)} == {started.pid}
+
+            os.kill(started.pid, signal.SIGKILL)
+            assert ends_soon(started.pid)
+            before = family(lanes)
+            (result,) = lanes.run([Task("dies", tasks.die, ())])
+            assert isinstance(result.error, LaneDied)
+            after = family(lanes)
+            assert os.getpid() in {parent for _, parent in after}  # a process of its own replaces a lane that dies now
+            assert len({lane for lane, _ in before} & {lane for lane, _ in after}) == 1
+            (told,) = lanes.run([Task("a", tasks.look, ("", ["prepared"]))])
+            assert told.value == (True, ["prepared"])
+    assert all(ends_soon(lane) for lane, _ in after)
+
+
+@forked_only
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [
+        (
+            "starts_a_thread",
+            "import threading, time\nthreading.Thread(target=time.sleep, args=(60,), daemon=True).start()",
+        ),
+        ("cannot_be_imported", "raise SystemExit(3)"),
+    ],
+)
+def test_where_nothing_can_be_forked_lanes_are_processes_of_their_own(
+    module: str, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / f"{module}.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with served(True, module), Lanes(2) as lanes:
+        assert {parent for _, parent in family(lanes)} == {os.getpid()}
+
+
+@forked_only
+def test_a_server_that_is_not_needed_ends_before_it_has_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "takes_long.py").write_text("import time\ntime.sleep(60)")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    began = time.monotonic()
+    with served(True, "takes_long") as started, Lanes(1):
+        assert started is not None
+        assert alive(started.pid)
+    assert not alive(started.pid)
+    assert time.monotonic() - began < 30
+
+
+@forked_only
+def test_a_server_that_still_imports_ends_with_its_race(tmp_path: Path) -> None:
+    (tmp_path / "takes_long.py").write_text("import time\nfor _ in range(600):\n    time.sleep(0.1)")
+    source = Path(gradrace.errors.__file__).parents[1]
+    script = "from gradrace.engine.server import Server; print(Server(['takes_long']).pid, flush=True); input()"
+    race = subprocess.Popen(
+        [sys.executable, "-c", script],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(source), str(tmp_path)])},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with race:
+        assert race.stdout is not None
+        pid = int(race.stdout.readline())
+        assert alive(pid)
+        race.kill()
+    assert ends_soon(pid)
+
+
+@forked_only
+def test_nothing_is_forked_for_cuda() -> None:
+    with served(True), Lanes(1, "cuda") as lanes:
+        assert [parent for _, parent in family(lanes)] == [os.getpid()]

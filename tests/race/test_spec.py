@@ -11,14 +11,8 @@ import torch
 
 from gradrace.errors import SpecError
 from gradrace.optimizers import optimizer
-from gradrace.race.spec import (
-    BUDGETS,
-    DEFAULT_CONTENDERS,
-    Contender,
-    RaceSpec,
-    make_contenders,
-    make_spec,
-)
+from gradrace.race.defaults import DEFAULT_CONTENDERS
+from gradrace.race.spec import BUDGETS, Contender, RaceSpec, make_contenders, make_spec
 from gradrace.space import LogUniform, Uniform
 from gradrace.workloads import workload
 

@@ -1,4 +1,7 @@
-"""A lane: one single-threaded process that runs tasks until its race goes away. Started by ``lanes.py``."""
+"""A lane: one single-threaded process that runs tasks until its race goes away.
+
+Started by ``lanes.py`` as a process of its own, or forked by ``server.py``.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +17,17 @@ from typing import Any, BinaryIO
 PROGRESS_SECONDS = 0.2
 
 
-def main() -> None:
-    """Read tasks from standard input, write results to standard output, until the input ends."""
-    began = float(os.environ.get("GRADRACE_LANE_BEGAN", time.time()))
+def main(began: float) -> None:
+    """Read tasks from standard input, write results to standard output, until the input ends.
+
+    ``began``: when the lane was asked for, by ``time.time``.
+    """
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a user's model prints goes to standard error, not between the messages
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the race's to handle
-    from gradrace.engine.wire import receive
+    from gradrace.engine.wire import receive, send
 
+    send(replies, ("began", "", os.getpid()))
     try:
         sys.path[:] = receive(sys.stdin.buffer)  # before the listener starts: what it unpickles imports from there
     except EOFError:
@@ -88,4 +94,4 @@ def _serve(inbox: queue.Queue[Any], replies: BinaryIO, began: float) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(float(sys.argv[1]))

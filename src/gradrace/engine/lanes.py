@@ -14,19 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
-from gradrace.engine.wire import receive, send
+from gradrace.engine.server import current, environment
+from gradrace.engine.wire import packed, receive, send
 from gradrace.errors import GradraceError
 
 MOST_IDLE_DEATHS = 4
 """Lanes that die with nothing to do die in their set-up, and will again."""
-
-
-MEMORY = {"MALLOC_MMAP_THRESHOLD_": 1 << 30, "MALLOC_TRIM_THRESHOLD_": 1 << 32, "MALLOC_TOP_PAD_": 1 << 26}
-"""Settings of the GNU C library for lanes, which allocate the same large tensors at every step: freed memory is kept.
-
-Given back to the system and taken again, it is filled with zeros page by page each time, which took up to half the time
-of a block of convolutions or transformers. What the user has set stays.
-"""
 
 
 class LaneDied(GradraceError):
@@ -61,31 +54,27 @@ class _Process:
     """One lane's process and the thread that listens to it."""
 
     def __init__(self, number: int, inbox: queue.Queue[tuple[_Process, Any]], device: str) -> None:
-        one_thread = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
         self.number = number
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "gradrace.engine.lane"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={
-                "GRADRACE_LANE_BEGAN": str(time.time()),
-                **{name: str(value) for name, value in MEMORY.items()},
-                **os.environ,
-                **one_thread,
-                **(_one_device(number) if device == "cuda" else {}),
-                "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-            },
-        )
+        self.pid: int | None = None
+        """The process, once it has told."""
         self.task: Task | None = None
         self._inbox = inbox
+        server = current()
+        self._server = server if server is not None and server.usable and device != "cuda" else None
+        self._process = None
+        if self._server is None:
+            self._process = _own_process(number, device)
+            assert self._process.stdin is not None
+            assert self._process.stdout is not None
+            self._streams: tuple[IO[bytes], IO[bytes]] = self._process.stdin, self._process.stdout
+        else:
+            (requests, ours), (our, replies) = os.pipe(), os.pipe()
+            self._streams = os.fdopen(ours, "wb"), os.fdopen(our, "rb")
+            self._server.fork(requests, replies)
+            os.close(requests)
+            os.close(replies)
         threading.Thread(target=self._listen, daemon=True).start()
         self.send(list(sys.path))
-
-    @property
-    def _streams(self) -> tuple[IO[bytes], IO[bytes]]:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        return self.process.stdin, self.process.stdout
 
     def send(self, message: Any) -> None:
         # A lane that is already gone is noticed by the listener, which then reports its task.
@@ -95,17 +84,38 @@ class _Process:
     def _listen(self) -> None:
         while True:
             try:
-                self._inbox.put((self, receive(self._streams[1])))
+                message = receive(self._streams[1])
             except (EOFError, OSError, ValueError):
+                if self.pid is None and self._server is not None:
+                    self._server.usable = False  # it is gone, or must not fork
                 self._inbox.put((self, ("died", "", None)))
+                self._streams[1].close()  # here: elsewhere it would wait for this thread
                 return
+            if message[0] == "began":
+                self.pid = message[2]
+                if self._server is not None:
+                    self._server.ready = True
+            else:
+                self._inbox.put((self, message))
 
     def end(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        for stream in self._streams:
-            with contextlib.suppress(OSError):
-                stream.close()
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        elif self._server is not None and self.pid is not None:
+            self._server.end(self.pid)
+        with contextlib.suppress(OSError):
+            self._streams[0].close()
+
+
+def _own_process(number: int, device: str) -> subprocess.Popen[bytes]:
+    """A lane that imports for itself."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "gradrace.engine.lane", str(time.time())],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**environment(), **(_one_device(number) if device == "cuda" else {})},
+    )
 
 
 def _one_device(number: int) -> dict[str, str]:
@@ -116,13 +126,16 @@ def _one_device(number: int) -> dict[str, str]:
 
 
 class Lanes:
-    """``count`` processes that start at once and live until ``close``; on CUDA each has a device of its own."""
+    """``count`` processes that start at once and live until ``close``; on CUDA each has a device of its own.
+
+    Inside ``server.ahead`` they are forked from what is imported already.
+    """
 
     def __init__(self, count: int, device: str = "cpu") -> None:
         self._device = device
         self._inbox: queue.Queue[tuple[_Process, Any]] = queue.Queue()
         self._processes = [_Process(number, self._inbox, device) for number in range(count)]
-        self._setup: Sequence[Task] = ()
+        self._setup: tuple[bytes, ...] = ()
         self.seconds: Counter[str] = Counter()
         """What the lanes spent their time on, all together."""
 
@@ -137,9 +150,10 @@ class Lanes:
 
     def prepare(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Have every lane, also one that replaces a dead one, run this before its next task."""
-        self._setup = (*self._setup, Task("", function, arguments))
+        message = packed(("", function, arguments))
+        self._setup = (*self._setup, message)
         for process in self._processes:
-            process.send(("", function, arguments))
+            process.send(message)
 
     def run(
         self, tasks: Sequence[Task], progress: Callable[[int], None] = lambda trial_steps: None
@@ -197,8 +211,8 @@ class Lanes:
         new = _Process(old.number, self._inbox, self._device)
         self._processes[self._processes.index(old)] = new
         old.end()
-        for task in self._setup:
-            new.send((task.key, task.function, task.arguments))
+        for message in self._setup:
+            new.send(message)
 
     def close(self) -> None:
         """End every lane, whatever it is doing."""

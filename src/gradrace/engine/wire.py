@@ -14,10 +14,15 @@ import cloudpickle
 _LENGTH = struct.Struct(">Q")
 
 
-def send(stream: IO[bytes], message: Any) -> None:
-    """Write one message. cloudpickle carries functions of a notebook or a script's main module by value."""
+def packed(message: Any) -> bytes:
+    """A message as it is sent. cloudpickle carries functions of a notebook or a script's main module by value."""
     body = cloudpickle.dumps(message)
-    stream.write(_LENGTH.pack(len(body)) + body)
+    return _LENGTH.pack(len(body)) + body
+
+
+def send(stream: IO[bytes], message: Any) -> None:
+    """Write one message, which may be ``packed`` already."""
+    stream.write(message if isinstance(message, bytes) else packed(message))
     stream.flush()
 
 

@@ -15,9 +15,11 @@ from platformdirs import user_data_path
 from gradrace._version import __version__
 from gradrace.errors import SpecError, StoreError
 from gradrace.optimizers import AnyOptimizer
+from gradrace.race.ahead import lanes_ahead
+from gradrace.race.defaults import DEFAULT_CONTENDERS
 from gradrace.race.orchestrator import Entry, Silent, Watch, has_ended, lane_count, run
 from gradrace.race.result import RaceResult
-from gradrace.race.spec import DEFAULT_CONTENDERS, Contender, RaceSpec, find_task, make_contenders, make_spec, race_id
+from gradrace.race.spec import Contender, RaceSpec, find_task, make_contenders, make_spec, race_id
 from gradrace.store import RaceRecord, Store, open_store
 from gradrace.workloads import Workload
 
@@ -85,34 +87,35 @@ def race(
         StoreError: the store cannot be used. Interrupted: Ctrl-C; everything finished is stored.
     """
     began = time.perf_counter()
-    task = find_task(workload)
-    contenders = make_contenders(optimizers)
-    spec = make_spec(
-        task.workload,
-        budget,
-        studies=studies,
-        trials=trials,
-        seeds=seeds,
-        steps=steps,
-        batch_size=batch_size,
-        schedule=schedule,
-        warmup=warmup,
-        clip_norm=clip_norm,
-        decoupled_weight_decay=decoupled_weight_decay,
-        decay_biases=decay_biases,
-        ema=ema,
-        halving=halving,
-        engine=engine,
-        currency=currency,
-        device=device,
-        deterministic=deterministic,
-        seed=seed,
-    )
-    if json is not None:
-        check_writable(Path(json))
-    summary = run_entry(Entry(spec, contenders, task, began), store_path(store), lane_count(lanes, device), quiet)
-    if json is not None:
-        write_json(summary, Path(json))
+    with lanes_ahead(device):
+        task = find_task(workload)
+        contenders = make_contenders(optimizers)
+        spec = make_spec(
+            task.workload,
+            budget,
+            studies=studies,
+            trials=trials,
+            seeds=seeds,
+            steps=steps,
+            batch_size=batch_size,
+            schedule=schedule,
+            warmup=warmup,
+            clip_norm=clip_norm,
+            decoupled_weight_decay=decoupled_weight_decay,
+            decay_biases=decay_biases,
+            ema=ema,
+            halving=halving,
+            engine=engine,
+            currency=currency,
+            device=device,
+            deterministic=deterministic,
+            seed=seed,
+        )
+        if json is not None:
+            check_writable(Path(json))
+        summary = run_entry(Entry(spec, contenders, task, began), store_path(store), lane_count(lanes, device), quiet)
+        if json is not None:
+            write_json(summary, Path(json))
     return RaceResult(summary)
 
 
@@ -126,8 +129,9 @@ def resume(race: str, *, store: str | Path | None = None, lanes: int | None = No
     path = store_path(store)
     with open_store(path, must_exist=True) as opened:
         record = opened.race(race)
-    entry = entry_of(record)
-    return RaceResult(run_entry(entry, path, lane_count(lanes, entry.spec.device), quiet))
+    with lanes_ahead(record.spec["race"]["device"]):
+        entry = entry_of(record)
+        return RaceResult(run_entry(entry, path, lane_count(lanes, entry.spec.device), quiet))
 
 
 def result_of(store: Store, race: str) -> RaceResult:

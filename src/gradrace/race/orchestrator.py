@@ -14,7 +14,7 @@ import torch
 from gradrace._version import __version__
 from gradrace.engine.lanes import Lanes, Result
 from gradrace.engine.lanes import Task as LaneTask
-from gradrace.errors import GradraceError, Interrupted, SpecError
+from gradrace.errors import Interrupted, SpecError
 from gradrace.optimizers import TorchOptimizer
 from gradrace.outcomes import Outcome
 from gradrace.race import costs
@@ -29,7 +29,7 @@ from gradrace.race.plan import (
     edge_blocks,
     tuning_blocks,
 )
-from gradrace.race.planning import Entry, confirmation_steps, make_plan, only
+from gradrace.race.planning import Entry, confirmation_steps, make_plan, noted_costs
 from gradrace.race.profile import profile
 from gradrace.race.spec import RaceSpec, describe
 from gradrace.race.train import Compiled, Settled, Trained, compile_program, failed_block, prepare, train_block
@@ -90,12 +90,16 @@ def run(
     before, seconds = started - entry.began, {}
     try:
         with Lanes(lanes, entry.spec.device) as workers:
-            workers.prepare(prepare, entry.grounds())
+            grounds = entry.grounds()
+            import gradrace.report  # noqa: F401  # takes scipy along: not at the end, now that lanes import anyway
+
+            workers.prepare(prepare, grounds)
             if store is None or record is None:
-                plan = make_plan(entry, workers)
+                plan, step_costs = make_plan(entry, workers)
                 store = store or open_new()
                 spec = describe(entry.spec, entry.contenders, entry.task)
                 record = store.create_race(entry.id, spec, _stored(entry, plan), machine(), __version__)
+                store.write_note(entry.id, "costs", step_costs)
             store.set_status(entry.id, "running")
             racing = _Race(entry, Plan.from_dict(record.plan), store, workers, watch)
             racing.run()
@@ -231,14 +235,8 @@ class _Race:
         edges = [{**asdict(edge), "space": edge.space.to_dict()} for edge in extensions]
         self.store.write_note(self.entry.id, "choices", {"choices": lines, "extensions": edges, "left": list(left)})
         if "costs" not in self.store.notes(self.entry.id):
-            self.store.write_note(self.entry.id, "costs", self._costs())
-
-    def _costs(self) -> dict[str, Any]:
-        """Step costs are worth a note, not a race: a contender whose drop-in cannot be measured has none."""
-        try:
-            return only(self.workers, costs.measure_costs)
-        except GradraceError as error:
-            return {"error": str(error)}
+            (result,) = self.workers.run([LaneTask("costs", costs.measure_costs, ())])
+            self.store.write_note(self.entry.id, "costs", noted_costs(result))
 
 
 def around_in_words(values: Mapping[str, float], spec: RaceSpec) -> str:

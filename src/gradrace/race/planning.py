@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gradrace.engine.lanes import Lanes
+from gradrace.engine.lanes import Lanes, Result
 from gradrace.engine.lanes import Task as LaneTask
 from gradrace.optimizers import TorchOptimizer
 from gradrace.race import costs, probe
@@ -46,11 +46,29 @@ class Entry:
         return Grounds(self.task.workload, {c.label: c for c in self.contenders}, self.spec)
 
 
-def make_plan(entry: Entry, workers: Lanes) -> Plan:
-    """Try the workload, measure what must be measured, and fix the plan."""
-    findings: probe.Findings = only(workers, probe.probe)
+def make_plan(entry: Entry, workers: Lanes) -> tuple[Plan, dict[str, Any]]:
+    """Try the workload, measure what must be measured, and fix the plan; also what steps cost, as ``noted_costs``.
+
+    Steps are timed in one lane while the workload is tried in another, which would leave it idle.
+    """
+    tasks = [LaneTask("probe", probe.probe, ()), LaneTask("costs", costs.measure_costs, ())]
+    results = {result.key: result for result in workers.run(tasks)}
+    tried, timed = results["probe"], results["costs"]
+    needed = [tried, timed] if entry.spec.currency == "seconds" else [tried]
+    for result in needed:
+        if result.error is not None:
+            raise result.error
+    plan = _fixed(entry, workers, tried.value, timed.value if timed in needed else {})
+    return plan, noted_costs(timed)
+
+
+def noted_costs(result: Result) -> dict[str, Any]:
+    """Step costs are worth a note, not a race: a contender whose drop-in cannot be measured has none."""
+    return result.value if result.error is None else {"error": str(result.error)}
+
+
+def _fixed(entry: Entry, workers: Lanes, findings: probe.Findings, measured: dict[str, Any]) -> Plan:
     spec, steps, work = entry.spec, {}, entry.task.workload
-    measured = only(workers, costs.measure_costs) if spec.currency == "seconds" else {}
     cheapest = min((cost["step_seconds"] for cost in measured.values()), default=1.0)
     for contender in entry.contenders:
         share = 1 / contender.rule.gradient_evaluations
@@ -106,11 +124,3 @@ def _with_programs(entry: Entry, plan: Plan, speeds: Speeds, lanes: int) -> Plan
 def confirmation_steps(spec: RaceSpec, plan: Plan) -> int:
     """Trial-steps of the confirmation."""
     return spec.studies * spec.seeds * sum(plan.steps.values())
-
-
-def only(workers: Lanes, function: Any) -> Any:
-    """The value of one task, or its error raised."""
-    (result,) = workers.run([LaneTask("one", function, ())])
-    if result.error is not None:
-        raise result.error
-    return result.value

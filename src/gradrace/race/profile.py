@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 PURPOSES = {
-    "start": "this process starts and loads the data, before there are lanes",
-    "import": "lanes start and import",
+    "start": "this process starts and imports; what lanes need is imported beside it",
+    "import": "lanes are waited for, and import what is left",
     "data": "lanes receive the workload and its data",
     "try": "the workload is tried and each way of training it timed",
     "trace": "programs are recorded",

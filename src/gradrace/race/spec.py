@@ -25,7 +25,6 @@ from gradrace.race.rungs import check_halving
 from gradrace.space import Dimension, space_from_dict
 from gradrace.workloads import Workload, workload
 
-DEFAULT_CONTENDERS = ("sgd", "momentum", "adagrad", "rmsprop", "adam")
 MOST_LABEL = 60
 
 
