@@ -11,7 +11,8 @@ from torch import fx
 from gradrace.engine.native.convolutions import Convolution, MaxPool, Window
 from gradrace.engine.native.elements import op
 from gradrace.engine.native.lowering import Lowering, rule, scaled, shape_of
-from gradrace.engine.native.statements import Scattering, value_of
+from gradrace.engine.native.scatterings import Scattering
+from gradrace.engine.native.statements import value_of
 from gradrace.engine.native.values import Buffer, Const, Load, Taken, Unsupported, Value, permuted, sliced
 
 Pair = tuple[int, int]
