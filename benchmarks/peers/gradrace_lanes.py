@@ -43,7 +43,7 @@ class GradraceLanes:
             self._lanes.prepare(prepare, self.entry.grounds())
             self._compile()
             self._plan, _ = make_plan(self.entry, self._lanes)
-            if self._plan.engine != "vectorized":
+            if self._plan.engine != "vectorized" and not self._plan.compiled:
                 self.entry.spec = self.entry.spec.model_copy(update={"trials": ONE_BY_ONE_TRIALS})
             self.steps, self._block_seconds = self._fitting_steps()
         except BaseException:
@@ -58,15 +58,16 @@ class GradraceLanes:
         except SpecError:
             return
         blocks = [block for block in tuning_blocks(spec, self.entry.contenders, plan) if block.engine == "compiled"]
-        for result in self._lanes.run([Task("compile", compile_program, (block,)) for block in blocks[:1]]):
+        for result in self._lanes.run([Task("compile", compile_program, (block, plan.engine)) for block in blocks[:1]]):
             if result.error is not None:
                 raise result.error
 
     @property
     def engine(self) -> str:
         """The engine that the race chose."""
-        kinds = [name for name, used in (("compiled", self._plan.compiled), ("oneDNN", self._plan.onednn)) if used]
-        return ", ".join([self._plan.engine, *(kinds if self._plan.engine == "vectorized" else [])])
+        if self._plan.compiled:
+            return "compiled"
+        return self._plan.engine + (", oneDNN" if self._plan.onednn else "")
 
     @property
     def trials(self) -> int:
