@@ -22,6 +22,8 @@ from gradrace.space import Dimension
 BLOCK_TRIALS = 24
 """Trials alive in a block, on average over its steps. More hardly dilute the overhead of an operation further, and a
 core's share of the cache still holds the parameters, gradients and state of so many small models."""
+COMPILED_TRIALS = 8
+"""The same for compiled blocks, which train one trial after another: small ones leave no lane waiting for the last."""
 EXTENSION_SHARE = 4
 """One in so many of a study's trials is spent beyond an edge that its choice lies at."""
 
@@ -220,7 +222,8 @@ def _blocks(
     Trials of different length or engine are apart, and where the model is stochastic also trials of different seeds:
     one block for each study then, and lanes would wait for each other at the end. Such blocks are half as large.
     """
-    whole = 2 * BLOCK_TRIALS if halving and not plan.stochastic else BLOCK_TRIALS
+    alive = COMPILED_TRIALS if plan.compiled else BLOCK_TRIALS
+    whole = 2 * alive if halving and not plan.stochastic else alive
 
     def kind(group: Sequence[PlannedTrial]) -> tuple[int, str, bool, Any]:
         trial = group[0]
