@@ -22,8 +22,10 @@ from gradrace.engine.around import Around
 from gradrace.engine.batches import Batches, Feed
 from gradrace.engine.clock import Clock
 from gradrace.engine.groups import Group, grouped
+from gradrace.engine.played import PlayedTogether, by_name
 from gradrace.engine.programs import Compiling, Layout, Programs, Within, fixed
 from gradrace.engine.scores import Scores, as_evaluation
+from gradrace.engine.sources import source
 from gradrace.engine.trial import Evaluation, Training, TrialSetup, fresh_model
 from gradrace.randomness import seed_of
 from gradrace.workloads import Batch, Workload
@@ -52,7 +54,9 @@ class VectorizedTrials:
         rows = {stream: self._layout.row(dict(model.named_parameters())).detach() for stream, model in models.items()}
         self._groups = grouped(setups, self._layout, training)
         self._place(torch.stack([rows[setup.stream] for setup in setups]))
-        self._batches = {stream: self._feed.batches(stream) for stream in models}
+        interactive = workload.experience is not None
+        self._played = PlayedTogether(workload, [setup.stream for setup in setups], training) if interactive else None
+        self._batches = {} if interactive else {stream: self._feed.batches(stream) for stream in models}
         self._own = self._chunked(self._owned(models, setups))
         self._diverged_at = torch.zeros(len(setups), dtype=torch.int64, device=training.device)
         self._step = 0
@@ -90,8 +94,8 @@ class VectorizedTrials:
         if not fixed(self._model):
             return {}
         with torch.random.fork_rng(devices=[]):
-            batches = self._batches[setups[0].stream]
-            names = self._programs.owned(self._model, self.training, batches.batch(1))
+            batches = source(self._feed, setups[0].stream)
+            names = self._programs.owned(self._model, self.training, batches.batch(self._model, 1))
             batches.rest()
         known = {stream: fixed(model) for stream, model in models.items()}
         return {name: torch.stack([known[setup.stream][name] for setup in setups]) for name in names}
@@ -162,6 +166,8 @@ class VectorizedTrials:
 
     def _batch(self, sources: dict[Any, Batches], step: int) -> tuple[Batch, int | None]:
         """The batch of a step and its trial axis: None where all trials share it."""
+        if self._played is not None:
+            return self._played.batch(self._model, self._tensors(self._flat), step, len(self._memory)), 0
         if len(sources) == 1 or self.workload.order == "time" or self.workload.online:
             return next(iter(sources.values())).batch(step), None
         indices = {stream: batches.indices(step) for stream, batches in sources.items()}
@@ -170,6 +176,10 @@ class VectorizedTrials:
         data = self._feed.splits["train"]
         assert not isinstance(data, Dataset)
         return taken(data, torch.stack([indices[stream] for stream in streams])), 0
+
+    def _tensors(self, flat: Tensor) -> dict[str, Tensor]:
+        """Parameters ``flat`` [trials, P], and what else trials have their own of, by name."""
+        return {**by_name(flat, self._layout.shapes), **self._whole(self._own)}
 
     def _with(self, tree: dict[str, Tensor], own: dict[str, Tensor], act: Callable[..., Any], *arguments: Any) -> Any:
         """``act(model, *arguments)`` with a trial's parameters and what else it has its own of.
@@ -219,6 +229,8 @@ class VectorizedTrials:
         if any(group.optimizer.evaluated for group in self._groups):
             flat = torch.cat([group.evaluated(flat[group.rows]) for group in self._groups])
         flat = self._around.averaged(flat)
+        if self._played is not None:
+            return self._played.score(self._model, self._tensors(flat), split)
         scores = self._scores()
         for batch in self._feed.chunks("train" if self.workload.online else split):
             seen, losses = self._judged(flat, batch, split == "test")
@@ -307,6 +319,8 @@ class VectorizedTrials:
         self._own = self._chunked(own)
         self._seen.keep(index)
         self._around.keep(self._setups, index)
+        if self._played is not None:
+            self._played.keep(rows)
         streams = {setup.stream for setup in self._setups}
         self._batches = {stream: batches for stream, batches in self._batches.items() if stream in streams}
 
