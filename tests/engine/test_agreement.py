@@ -63,12 +63,7 @@ def test_every_variant_of_every_optimizer() -> None:
 
 
 SMALL = [workload("digits"), workload("linear")]
-# What an interactive task learns from comes of what its model does: the loop engine alone trains it.
-OTHERS = [
-    pytest.param(task, marks=pytest.mark.slow)
-    for task in workloads().values()
-    if task not in SMALL and not task.experience
-]
+OTHERS = [pytest.param(task, marks=pytest.mark.slow) for task in workloads().values() if task not in SMALL]
 
 
 # The first steps of every workload are compared by every run of the tests, in tests/check.

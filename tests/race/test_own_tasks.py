@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional
 
 import gradrace
@@ -74,7 +76,7 @@ class Guess:
         numbers = torch.randn(16, 3, generator=torch.Generator().manual_seed(self.seed % 2**40 + step))
         return {"numbers": numbers, "earned": numbers.sign()}
 
-    def score(self, model: nn.Module, split: str) -> float:
+    def score(self, model: Any, split: str) -> float:
         seed = {"validation": 1, "test": 2}[split]
         numbers = torch.randn(100, 3, generator=torch.Generator().manual_seed(seed))
         return float((model(numbers).sign() == numbers.sign()).double().mean())
@@ -99,6 +101,66 @@ def test_experience(store: Path) -> None:
     assert found["workload"]["tested"] == "scored on fresh episodes that nothing before has seen"
     with pytest.raises(SpecError, match=r"vectorized engine cannot train 'guess': its batches come from"):
         raced(work, store, engine="vectorized")
+
+
+class Guesses:
+    """The same for many trials."""
+
+    def __init__(self, seeds: Sequence[int]) -> None:
+        self.each = [Guess(seed) for seed in seeds]
+
+    def batch(self, model: nn.Module, tensors: Mapping[str, Tensor], step: int) -> dict[str, Tensor]:
+        batches = [one.batch(model, step) for one in self.each]
+        return {name: torch.stack([batch[name] for batch in batches]) for name in ("numbers", "earned")}
+
+    def score(self, model: nn.Module, tensors: Mapping[str, Tensor], split: str) -> list[float]:
+        def one(row: int) -> float:
+            own = {name: tensor[row] for name, tensor in tensors.items()}
+            return self.each[row].score(lambda numbers: functional_call(model, own, (numbers,)), split)
+
+        return [one(row) for row in range(len(self.each))]
+
+    def keep(self, rows: Sequence[int]) -> None:
+        self.each = [self.each[row] for row in rows]
+
+
+class GuessTogether(Guess):
+    def together(self, seeds: Sequence[int]) -> Guesses:
+        return Guesses(seeds)
+
+
+class GuessAlike(Guess):
+    """A mistake: the batch of one trial for all."""
+
+    def together(self, seeds: Sequence[int]) -> Any:
+        return self
+
+
+def test_experience_of_many_trials_at_once(store: Path) -> None:
+    work = Workload(
+        "guess",
+        classifier,
+        loss_of_model=earned,
+        experience=GuessTogether,
+        metric=Metric("share right", of_loss=lambda loss: loss, direction="max", worst=0.0),
+    )
+    settings: dict[str, Any] = {"steps": 30, "trials": 8, "halving": True}
+    found, expected = (
+        raced(replace(work, experience=made), store, engine=engine, **settings)
+        for made, engine in ((GuessTogether, "vectorized"), (Guess, "loop"))
+    )
+    assert found["plan"]["engine"] == "vectorized"
+    for one, other in zip(found["standings"], expected["standings"], strict=True):
+        assert one["label"] == other["label"]
+        assert one["test"]["mean"] == pytest.approx(other["test"]["mean"], abs=0.011)  # an answer more or less of 100
+        assert one["configuration"] == other["configuration"]
+
+
+def test_experience_of_many_trials_without_an_axis_of_them(store: Path) -> None:
+    work = Workload("guess", classifier, loss_of_model=earned, experience=GuessAlike, metric="loss")
+    found = raced(replace(work, metric=Metric("m", of_loss=lambda loss: loss, direction="max")), store)
+    assert found["plan"]["engine"] in ("loop", "drop-in")
+    assert "cannot be vectorized" in found["plan"]["reason"]
 
 
 def loop(make_optimizer: Any, seed: int) -> Iterator[Any]:

@@ -14,14 +14,18 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical
 
+from agreement import STEPS, assert_agree, setup, training
 from gradrace.check.workloads import other_randomness
 from gradrace.engine.loop import Loop
 from gradrace.engine.trial import Training, TrialSetup
+from gradrace.engine.vectorized import Vectorized
 from gradrace.errors import WorkloadError
 from gradrace.optimizers import optimizer
 from gradrace.randomness import seed_of
 from gradrace.workloads import workload
-from gradrace.workloads._actor_critic import ActorCritic, Game, Play, advantages_of
+from gradrace.workloads._actor_critic import ActorCritic, advantages_of
+from gradrace.workloads._environments import STARTS, Poles
+from gradrace.workloads._playing import Game, Play
 from gradrace.workloads.game import GAME
 from gradrace.workloads.game_lander import GAME as LANDER
 
@@ -93,7 +97,7 @@ def tensor(batch: Any, place: int) -> Tensor:
 
 
 class Literal:
-    """One environment after another from the states that the vector environment was in, one move at a time."""
+    """Gymnasium's environments as they are, one after another, one move at a time."""
 
     def __init__(self, game: Game, model: ActorCritic, seed: int) -> None:
         self.game, self.model = game, model
@@ -103,7 +107,7 @@ class Literal:
         """Observation, action, advantage and return of each move that is played, in the order of a batch."""
         game, found = self.game, []
         for number in range(game.environments):
-            environment = gymnasium.make(game.environment)
+            environment = gymnasium.make(game.environment, max_episode_steps=game.limit)
             observation, _ = environment.reset(seed=self.seed + number)
             moves: list[tuple[int, np.ndarray, int, float, float, float, bool, bool]] = []
             move = 0
@@ -116,7 +120,6 @@ class Literal:
                 move, observation = move + 1, after
                 if terminated or truncated:
                     observation, _ = environment.reset()
-                    move += 1  # the vector environment spends a move on it
             found += [(at, number, *self.worth(moves, place)) for place, (at, *_) in enumerate(moves)]
         return [row[2:] for row in sorted(found, key=lambda row: row[:2])]
 
@@ -141,68 +144,105 @@ class Literal:
             return self.model(torch.from_numpy(observation)[None])[1].item()
 
 
-def starts(game: Game, seed: int) -> int:
-    """Hold a batch to the literal rollout; how many moves of it began an episode, and so are left out."""
+def held_to_single_ones(game: Game, seed: int) -> None:
     model = player(game)
     batch = Play(game, seed).batch(model, 1)
     noise = np.random.default_rng(seed_of(seed, "actions", 1)).gumbel(
         size=(game.horizon, game.environments, game.actions)
     )
     expected = Literal(game, model, seed).rollout(noise)
-    assert len(tensor(batch, 0)) == len(expected)
+    assert len(tensor(batch, 0)) == len(expected) == game.horizon * game.environments
     for place, column in enumerate(zip(*expected, strict=True)):
         wanted = torch.as_tensor(np.stack(column)).to(tensor(batch, place).dtype)
         torch.testing.assert_close(tensor(batch, place), wanted, rtol=1e-4, atol=1e-5)
-    return game.horizon * game.environments - len(expected)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
-def test_batches_are_those_of_single_environments(seed: int) -> None:
-    # Landers each have a generator of their own, so a single one lives the same life as one among others.
-    assert starts(SMALL_LANDER, seed) > 0
+@games
+def test_batches_are_those_of_single_environments(game: Game, seed: int) -> None:
+    held_to_single_ones(game, seed)
 
 
-def test_an_episode_cut_short_keeps_the_value_of_its_last_state(monkeypatch: pytest.MonkeyPatch) -> None:
-    def short(self: Game, count: int) -> Any:
-        return gymnasium.make_vec("CartPole-v1", count, "sync", max_episode_steps=6)
-
-    monkeypatch.setattr(Game, "make", short)
-    make = gymnasium.make
-    monkeypatch.setattr(gymnasium, "make", lambda name: make(name, max_episode_steps=6))
-    assert starts(replace(SMALL, horizon=20), 3) >= 8  # four poles, at least two new starts of each
+@games
+def test_an_episode_cut_short_keeps_the_value_of_its_last_state(game: Game) -> None:
+    held_to_single_ones(replace(game, horizon=20, limit=6), 3)
 
 
-def test_the_vector_environment_of_poles_plays_like_single_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its states are put into single environments, whose returns until the end are what a score counts."""
-    model, play = player(SMALL), Play(SMALL, 0)
-    returns = []
-    observations, _ = play._scoring.reset(seed=seed_of("game", "validation"))
-    for start in play._scoring.unwrapped.state.T:
-        environment = gymnasium.make("CartPole-v1")
-        environment.reset(seed=0)
-        base: Any = environment.unwrapped
-        base.state = start.copy()
-        observation, total, over = start.astype(np.float32), 0.0, False
+def test_poles_begin_as_single_ones_would_however_often() -> None:
+    seeds, poles = [3, 8, 3], Poles("game", "CartPole-v1", 3, None)
+    singles = [gymnasium.make("CartPole-v1") for _ in seeds]
+    begun = np.stack([one.reset(seed=seed)[0] for one, seed in zip(singles, seeds, strict=True)])
+    assert np.array_equal(poles.begin(seeds), begun)
+    often = np.array([0, 2 * STARTS, 5])
+    for turn in range(often.max()):
+        over = often > turn
+        begun = np.stack([one.reset()[0] for one, again in zip(singles, over, strict=True) if again])
+        assert np.array_equal(poles.restart(over), begun)
+
+
+@games
+def test_scores_are_the_returns_of_single_environments(game: Game) -> None:
+    model, returns = player(game), []
+    for number in range(game.episodes):
+        environment = gymnasium.make(game.environment, max_episode_steps=game.limit)
+        observation, _ = environment.reset(seed=seed_of(game.workload, "validation") + number)
+        total, over = 0.0, False
         while not over:
-            action = int(Literal(SMALL, model, 0).logits(observation).argmax())
+            action = int(Literal(game, model, 0).logits(observation).argmax())
             observation, reward, terminated, truncated, _ = environment.step(action)
             total, over = total + float(reward), terminated or truncated
         returns.append(total)
-    assert len(observations) == len(returns) == SMALL.episodes
-    assert play.score(model, "validation") == pytest.approx(np.mean(returns))
+    assert Play(game, 0).score(model, "validation") == pytest.approx(np.mean(returns))
 
 
-def test_moves_that_begin_an_episode_are_left_out_across_batches() -> None:
-    game = replace(SMALL, horizon=1)
-    model, play = player(game), Play(game, 2)
-    sizes = []
-    for step in range(1, 121):
-        over = play._over.copy()
-        batch = play.batch(model, step)
-        sizes.append(len(tensor(batch, 0)))
-        assert sizes[-1] == (~over).sum()
-        assert bool((tensor(batch, 0)[:, 2].abs() < 0.2095).all())  # no pole that has fallen is learnt from
-    assert min(sizes) < game.environments
+# --- many trials at once ---
+
+
+def stacked(models: list[ActorCritic]) -> dict[str, Tensor]:
+    return {name: torch.stack([dict(m.named_parameters())[name] for m in models]).detach() for name, _ in NAMES}
+
+
+NAMES = list(player(SMALL).named_parameters())
+
+
+@games
+def test_trials_together_play_as_each_would_alone(game: Game) -> None:
+    game = replace(game, horizon=30, limit=40)  # time runs out for some, and others lose
+    seeds = [5, 5, 9, 7]
+    models = [player(game, number).double() for number in range(len(seeds))]
+    plays = [Play(game, seed) for seed in seeds]
+    many, rows = plays[0].together(seeds), [0, 1, 2, 3]
+    for step in range(1, 5):
+        if step == 3:
+            rows = [0, 2]
+            many.keep(rows)
+        model, tensors = models[0], stacked([models[row] for row in rows])
+        batch = many.batch(model, tensors, step)
+        for place, row in enumerate(rows):
+            alone = plays[row].batch(models[row], step)
+            for part in range(4):
+                torch.testing.assert_close(tensor(batch, part)[place], tensor(alone, part), rtol=1e-12, atol=1e-12)
+        scores = many.score(model, tensors, "validation")
+        assert scores == pytest.approx([plays[row].score(models[row], "validation") for row in rows], rel=1e-12)
+
+
+@games
+def test_the_vectorized_engine_agrees_with_the_loop(game: Game) -> None:
+    """With fewer environments, so that 50 steps are quick; some trials dropped, chunks that do not come out even."""
+    game = replace(game, environments=4, horizon=8, episodes=2, limit=60)
+    task = replace(workload(game.workload), experience=lambda seed: Play(game, seed))
+    setups = [
+        setup(name, {"lr": lr}, (0, 0, seed))
+        for name, lr in (("rmsprop", 1e-3), ("sgd", 0.1), ("adam", 1e-2))
+        for seed in (0, 1)
+    ]
+    conditions = replace(training(task), chunk=4)
+    loop, vectorized = Loop(task).start(setups, conditions), Vectorized(task).start(setups, conditions)
+    for until in (1, 20):
+        assert_agree(vectorized, loop, until)
+    for trials in (loop, vectorized):
+        trials.keep([0, 3, 5])
+    assert_agree(vectorized, loop, STEPS)
 
 
 def test_advantages_by_hand() -> None:
@@ -211,11 +251,23 @@ def test_advantages_by_hand() -> None:
     never = np.zeros((3, 1), dtype=bool)
     middle = np.array([[False], [True], [False]])
     # d = 1 + 10 - 10, 2 + 15 - 20, 4 + 20 - 30 = 1, -3, -6 with decay 1/2; the trace times the decay is 1/4.
-    assert advantages_of(column, values, never, never, 0.5, 0.5).ravel().tolist() == [-0.125, -4.5, -6.0]
+    assert advantages_of(column, values[:-1], values[1:], never, never, 0.5, 0.5).ravel().tolist() == [
+        -0.125,
+        -4.5,
+        -6.0,
+    ]
     # Time ran out after the second move: its value stays, what follows does not count.
-    assert advantages_of(column, values, never, middle, 0.5, 0.5).ravel().tolist() == [0.25, -3.0, -6.0]
+    assert advantages_of(column, values[:-1], values[1:], never, middle, 0.5, 0.5).ravel().tolist() == [
+        0.25,
+        -3.0,
+        -6.0,
+    ]
     # The task ended: d = 2 - 20.
-    assert advantages_of(column, values, middle, middle, 0.5, 0.5).ravel().tolist() == [-3.5, -18.0, -6.0]
+    assert advantages_of(column, values[:-1], values[1:], middle, middle, 0.5, 0.5).ravel().tolist() == [
+        -3.5,
+        -18.0,
+        -6.0,
+    ]
 
 
 # --- learning ---

@@ -19,6 +19,7 @@ from torch.utils.data import Dataset
 from gradrace.check.findings import Remark, told
 from gradrace.engine.batches import Feed
 from gradrace.engine.loop import Loop
+from gradrace.engine.played import plays_together
 from gradrace.engine.sources import source
 from gradrace.engine.trial import Training, TrialSetup, fresh_model
 from gradrace.engine.vectorized import Vectorized
@@ -195,7 +196,7 @@ def engines(workload: Workload) -> list[str]:
     failures = [failure for failure in loop.failures() if failure]
     if failures:
         return [f"The first steps raised:\n{failures[0]}"]
-    if workload.experience is not None:
+    if not plays_together(workload):
         raise Remark("its batches come from what each trial's own model does, so the loop engine alone trains it")
     try:
         trials = Vectorized(workload).start(tried, training)

@@ -23,8 +23,10 @@ from gradrace.engine.clock import Clock
 from gradrace.engine.fused import advance, steps_at_once
 from gradrace.engine.groups import Group, grouped
 from gradrace.engine.native import Program
+from gradrace.engine.played import PlayedTogether, by_name
 from gradrace.engine.programs import Compiling, Layout, Programs, Within, fixed
 from gradrace.engine.scores import Scores, as_evaluation
+from gradrace.engine.sources import source
 from gradrace.engine.trial import Evaluation, Training, TrialSetup, fresh_model
 from gradrace.randomness import seed_of
 from gradrace.workloads import Batch, Workload
@@ -53,7 +55,9 @@ class VectorizedTrials:
         rows = {stream: self._layout.row(dict(model.named_parameters())).detach() for stream, model in models.items()}
         self._groups = grouped(setups, self._layout, training)
         self._place(torch.stack([rows[setup.stream] for setup in setups]))
-        self._batches = {stream: self._feed.batches(stream) for stream in models}
+        interactive = workload.experience is not None
+        self._played = PlayedTogether(workload, [setup.stream for setup in setups], training) if interactive else None
+        self._batches = {} if interactive else {stream: self._feed.batches(stream) for stream in models}
         self._own = self._chunked(self._owned(models, setups))
         self._diverged_at = torch.zeros(len(setups), dtype=torch.int64, device=training.device)
         self._step = 0
@@ -91,8 +95,8 @@ class VectorizedTrials:
         if not fixed(self._model):
             return {}
         with torch.random.fork_rng(devices=[]):
-            batches = self._batches[setups[0].stream]
-            names = self._programs.owned(self._model, self.training, batches.batch(1))
+            batches = source(self._feed, setups[0].stream)
+            names = self._programs.owned(self._model, self.training, batches.batch(self._model, 1))
             batches.rest()
         known = {stream: fixed(model) for stream, model in models.items()}
         return {name: torch.stack([known[setup.stream][name] for setup in setups]) for name in names}
@@ -124,11 +128,17 @@ class VectorizedTrials:
             group.open()
         history: list[Tensor] = []
         while self._step < first + steps:
+            if self._played is not None:
+                tensors, share = self._tensors(self._flat), None if factors is None else factors[self._step - first]
+                batch = self._played.batch(self._model, tensors, self._step + 1, len(self._memory))
+                history.append(self._stepped(batch, 0, share).unsqueeze(0))
+                continue
             batches = [self._batch(sources, self._step + 1 - before)]
             shares = None if factors is None else factors[self._step - first :]
             program = self._program(batches[0]) if self._whole_steps() else None
             if program is None:
-                history.append(self._stepped(batches[0], None if shares is None else shares[0]).unsqueeze(0))
+                batch, axis = self._spread(batches[0])
+                history.append(self._stepped(batch, axis, None if shares is None else shares[0]).unsqueeze(0))
                 continue
             known = _shapes(batches[0])
             for step in range(1, steps_at_once(batches[0], first + steps - self._step)):
@@ -179,16 +189,19 @@ class VectorizedTrials:
         known = list(self._batches)
         return [known.index(setup.stream) if count > 1 else 0 for setup in self._setups]
 
-    def _stepped(self, batches: list[Batch], shares: Tensor | None) -> Tensor:
+    def _spread(self, batches: list[Batch]) -> tuple[Batch, int | None]:
+        """The batches of all streams as one, and its trial axis: None where all trials share it."""
+        if len(batches) == 1:
+            return batches[0], None
+        streams = self._streams(len(batches))
+        index = torch.tensor([*streams, *streams[:1] * (len(self._memory) - len(streams))], device=self._flat.device)
+        return tree_map(lambda *leaves: torch.stack(leaves)[index], *batches), 0
+
+    def _stepped(self, batch: Batch, axis: int | None, shares: Tensor | None) -> Tensor:
         """One step, gradients and updates one after another; the losses of all trials."""
         around, groups, step = self._around, self._groups, self._step + 1
         clock = torch.tensor(float(step), dtype=torch.float64, device=self.training.device)
         rates = torch.cat([group.rates for group in groups])
-        batch, axis = batches[0], None
-        if len(batches) > 1:
-            streams = self._streams(len(batches))
-            index = torch.tensor([*streams, *streams[:1] * (len(self._memory) - len(streams))], device=clock.device)
-            batch, axis = tree_map(lambda *leaves: torch.stack(leaves)[index], *batches), 0
         self._step = step
         found: list[Tensor] = []
         seen: list[Any] = []
@@ -228,6 +241,10 @@ class VectorizedTrials:
         """The batches of a step, one for each stream; only one where all trials share it."""
         shared = len(sources) == 1 or self.workload.order == "time" or self.workload.online
         return [batches.batch(step) for batches in list(sources.values())[: 1 if shared else None]]
+
+    def _tensors(self, flat: Tensor) -> dict[str, Tensor]:
+        """Parameters ``flat`` [trials, P], and what else trials have their own of, by name."""
+        return {**by_name(flat, self._layout.shapes), **self._whole(self._own)}
 
     def _with(self, tree: dict[str, Tensor], own: dict[str, Tensor], act: Callable[..., Any], *arguments: Any) -> Any:
         """``act(model, *arguments)`` with a trial's parameters and what else it has its own of.
@@ -281,6 +298,8 @@ class VectorizedTrials:
         if any(group.optimizer.evaluated for group in self._groups):
             flat = torch.cat([group.evaluated(flat[group.rows]) for group in self._groups])
         flat = self._around.averaged(flat)
+        if self._played is not None:
+            return self._played.score(self._model, self._tensors(flat), split)
         scores = self._scores()
         for batch in self._feed.chunks("train" if self.workload.online else split):
             seen, losses = self._judged(flat, batch, split == "test")
@@ -353,6 +372,8 @@ class VectorizedTrials:
         self._own = self._chunked(own)
         self._seen.keep(index)
         self._around.keep(self._setups, index)
+        if self._played is not None:
+            self._played.keep(rows)
         streams = {setup.stream for setup in self._setups}
         self._batches = {stream: batches for stream, batches in self._batches.items() if stream in streams}
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from gradrace._discovery import users_lines
+from gradrace.engine.played import plays_together
 from gradrace.engine.products import available, onednn
 from gradrace.engine.programs import NotCompiledYet
 from gradrace.engine.trial import Training, Trials, TrialSetup, fresh_model
@@ -243,6 +244,4 @@ def _try(workload: Workload, trials: Trials) -> Tried:
 
 
 def _obstacle(workload: Workload) -> str | None:
-    if workload.experience is not None:
-        return "its batches come from what each trial's own model does"
-    return None
+    return None if plays_together(workload) else "its batches come from what each trial's own model does"

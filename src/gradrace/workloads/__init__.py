@@ -8,7 +8,7 @@ from functools import cache
 from gradrace._discovery import discover
 from gradrace.errors import unknown_name
 from gradrace.workloads import _torchvision
-from gradrace.workloads._base import Experience, Workload
+from gradrace.workloads._base import Experience, Experiences, Workload
 from gradrace.workloads._batch import Batch
 from gradrace.workloads._metrics import METRICS, Metric
 from gradrace.workloads._training_loop import StopTraining, reporting
@@ -17,6 +17,7 @@ __all__ = [
     "METRICS",
     "Batch",
     "Experience",
+    "Experiences",
     "Metric",
     "StopTraining",
     "Workload",

@@ -8,20 +8,14 @@ https://arxiv.org/abs/1602.01783, with the advantages of Schulman et al. 2016, h
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
-
-from gradrace.errors import WorkloadError
-from gradrace.randomness import seed_of
-from gradrace.workloads._batch import Batch
 
 
 class ActorCritic(nn.Module):
@@ -86,6 +80,7 @@ def actor_critic_loss(critic: float, entropy: float) -> Callable[[Any, Any], Ten
 def advantages_of(
     rewards: NDArray[Any],
     values: NDArray[Any],
+    following: NDArray[Any],
     terminated: NDArray[Any],
     ended: NDArray[Any],
     decay: float,
@@ -97,125 +92,68 @@ def advantages_of(
     by its time limit, or by the end of the rollout, has that of the state it was left in.
 
     Args:
-        rewards: [moves, environments].
-        values: [moves + 1, environments], with that of the state after the last move.
-        terminated: [moves, environments], whether the task ended with the move.
+        rewards: [moves, ...], as all that follows: an axis of environments, or more.
+        values: of the states that the moves were made in.
+        following: values of the states that they led to.
+        terminated: whether the task ended with the move.
         ended: the same, or time ran out.
         decay: of later rewards.
         trace: 0 for the estimate of one move, 1 for all the rewards that follow.
     """
-    surprises = rewards + decay * np.where(terminated, 0.0, values[1:]) - values[:-1]
+    surprises = rewards + decay * np.where(terminated, 0.0, following) - values
     advantages = np.zeros_like(surprises)
-    following = np.zeros_like(surprises[0])
+    later = np.zeros_like(surprises[0])
     for move in reversed(range(len(rewards))):
-        following = surprises[move] + decay * trace * np.where(ended[move], 0.0, following)
-        advantages[move] = following
+        later = surprises[move] + decay * trace * np.where(ended[move], 0.0, later)
+        advantages[move] = later
     return advantages
 
 
-@dataclass(frozen=True)
-class Game:
-    """An environment of gymnasium and how it is learnt.
+class Networks(Protocol):
+    """The actor and the critic of each trial; observations and results have an axis of trials first."""
 
-    Attributes:
-        workload: whose game it is. environment: its name in gymnasium. mode: how gymnasium makes several of them.
-        actions: to choose from.
-        environments: played at once. horizon: moves in each of them for a training step.
-        decay: of later rewards. trace: see ``advantages_of``. scale: rewards are multiplied by it to learn from.
-        episodes: in a score. limit: moves after which time runs out, where it is not the environment's own.
+    @property
+    def actor(self) -> Callable[[Tensor], Tensor]:
+        """Logits [trials, n, actions] of observations [trials, n, observed]."""
+        ...
+
+    @property
+    def critic(self) -> Callable[[Tensor], Tensor]:
+        """Values [trials, n, 1] of observations [trials, n, observed]."""
+        ...
+
+
+class Stacked:
+    """The networks of many trials, evaluated together: each layer is one product of all trials' matrices.
+
+    Args:
+        model: an ``ActorCritic``, whose layers these are.
+        tensors: parameters of all trials by name, [trials, ...]; what is not there, all have in common with ``model``.
     """
 
-    workload: str
-    environment: str
-    mode: str
-    actions: int
-    environments: int
-    horizon: int
-    decay: float
-    trace: float
-    scale: float
-    episodes: int
-    limit: int | None = None
+    def __init__(self, model: Any, tensors: Mapping[str, Tensor]) -> None:
+        self._model, self._tensors = model, tensors
 
-    def make(self, count: int) -> Any:
-        """That many environments, side by side.
+    def actor(self, observations: Tensor) -> Tensor:
+        """See ``Networks``."""
+        return self._through("actor", observations)
 
-        Raises:
-            WorkloadError: a package that it needs is missing.
-        """
-        try:
-            import gymnasium
-        except ImportError:
-            raise self._needs("gymnasium") from None
-        limit: dict[str, Any] = {} if self.limit is None else {"max_episode_steps": self.limit}
-        with warnings.catch_warnings():
-            # Box2D's extension module is of an old make, which Python tells while it is imported.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            try:
-                return gymnasium.make_vec(self.environment, count, self.mode, **limit)
-            except gymnasium.error.DependencyNotInstalled:
-                raise self._needs("gymnasium[box2d]") from None
+    def critic(self, observations: Tensor) -> Tensor:
+        """See ``Networks``."""
+        return self._through("critic", observations)
 
-    def _needs(self, package: str) -> WorkloadError:
-        name = self.workload  # the extra has it too
-        return WorkloadError(f"Workload '{name}' needs {package}; install it with: pip install 'gradrace[{name}]'")
+    def _through(self, network: str, numbers: Tensor) -> Tensor:
+        for place, layer in self._model.get_submodule(network).named_children():
+            name = f"{network}.{place}"
+            if isinstance(layer, nn.Linear):
+                weight, bias = self._tensors[f"{name}.weight"], self._tensors[f"{name}.bias"]
+                numbers = torch.baddbmm(bias.unsqueeze(1), numbers, weight.mT)
+            else:
+                numbers = layer(numbers)
+        return numbers
 
-
-class Play:
-    """The experience of one trial.
-
-    Everything random follows from the seed, the step and what the model did before: the same actions are drawn for
-    the same chances, whichever the optimizer.
-    """
-
-    def __init__(self, game: Game, seed: int) -> None:
-        self.game, self.seed = game, seed
-        self._training, self._scoring = game.make(game.environments), game.make(game.episodes)
-        self._observations, _ = self._training.reset(seed=seed_of(seed, "environments"))
-        # After an episode's end gymnasium's next move begins a new one, whatever the action: nothing is learnt from it.
-        self._over = np.zeros(game.environments, dtype=np.bool_)
-
-    @torch.no_grad()
-    def batch(self, model: nn.Module, step: int) -> Batch:
-        """Play on: observations [n, observed], actions [n], advantages [n] and returns [n] of the moves made."""
-        game, weights = self.game, next(model.parameters())
-        draw = np.random.default_rng(seed_of(self.seed, "actions", step))
-        actor: Any = model.actor
-        seen, actions, rewards, terminated, ended, live = [self._observations], [], [], [], [], []
-        noise = draw.gumbel(size=(game.horizon, game.environments, game.actions))
-        for move in range(game.horizon):
-            logits = actor(torch.from_numpy(seen[-1]).to(weights)).numpy(force=True)
-            # The largest of logits with Gumbel noise is a draw from their softmax.
-            actions.append((logits + noise[move]).argmax(-1))
-            live.append(~self._over)
-            observations, reward, lost, cut, _ = self._training.step(actions[-1])
-            self._over = lost | cut
-            seen.append(observations)
-            rewards.append(reward)
-            terminated.append(lost)
-            ended.append(self._over)
-        self._observations = seen[-1]
-        states = torch.from_numpy(np.stack(seen)).to(weights)
-        values = model(states.flatten(0, 1))[1].unflatten(0, states.shape[:2]).numpy(force=True)
-        gains = advantages_of(
-            game.scale * np.stack(rewards), values, np.stack(terminated), np.stack(ended), game.decay, game.trace
-        )
-        rows = torch.from_numpy(np.stack(live))
-        played = states[:-1], np.stack(actions), gains, gains + values[:-1]
-        observations, taken, advantages, returns = (torch.as_tensor(part).to(weights.device)[rows] for part in played)
-        return observations, taken, advantages.to(weights), returns.to(weights)
-
-    @torch.no_grad()
-    def score(self, model: nn.Module, split: str) -> float:
-        """Mean return of the episodes of a split, the same at every call, always with the action most likely."""
-        actor: Any = model.actor
-        weights = next(model.parameters())
-        observations, _ = self._scoring.reset(seed=seed_of(self.game.workload, split))
-        playing = np.ones(self.game.episodes, dtype=np.bool_)
-        returns = np.zeros(self.game.episodes)
-        while playing.any():
-            actions = actor(torch.from_numpy(observations).to(weights)).argmax(-1).numpy(force=True)
-            observations, rewards, lost, cut, _ = self._scoring.step(actions)
-            returns += rewards * playing
-            playing &= ~(lost | cut)
-        return float(returns.mean())
+    def some(self, trials: NDArray[np.int64]) -> Stacked:
+        """Those of these trials."""
+        index = torch.from_numpy(trials)
+        taken = {name: tensor[index.to(tensor.device)] for name, tensor in self._tensors.items()}
+        return Stacked(self._model, taken)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, Protocol
@@ -20,7 +20,11 @@ from gradrace.workloads._training_loop import TrainingLoop
 
 
 class Experience(Protocol):
-    """What an interactive task gives to learn from, made by ``experience(seed)`` for each trial."""
+    """What an interactive task gives to learn from, made by ``experience(seed)`` for each trial.
+
+    It may also offer ``together(seeds)``: the ``Experiences`` of trials with these seeds, as if each were made of its
+    own. The workload is then trained by the vectorized engine where that is faster, and otherwise one by one.
+    """
 
     def batch(self, model: nn.Module, step: int) -> Batch:
         """What the model as it is now brought about: the batch of a step (from 1)."""
@@ -28,6 +32,27 @@ class Experience(Protocol):
 
     def score(self, model: nn.Module, split: str) -> float:
         """The metric on fresh episodes of ``"validation"`` or ``"test"``; the same ones at every call."""
+        ...
+
+
+class Experiences(Protocol):
+    """What an interactive task gives to learn from to many trials at once; to each what it would give to it alone.
+
+    ``model`` is one for all. ``tensors`` are the trials' own parameters (and buffers, if they differ or change) by
+    name, each [trials, ...]: ``torch.func.functional_call`` puts those of a trial into the model, under
+    ``torch.func.vmap`` those of all.
+    """
+
+    def batch(self, model: nn.Module, tensors: Mapping[str, Tensor], step: int) -> Batch:
+        """The batches of a step (from 1), each tensor [trials, n, ...] with n alike for all trials."""
+        ...
+
+    def score(self, model: nn.Module, tensors: Mapping[str, Tensor], split: str) -> Sequence[float]:
+        """The score of each trial."""
+        ...
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with these trials alone."""
         ...
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from torch import nn
 
-from gradrace.workloads._actor_critic import ActorCritic, Game, Play, actor_critic_loss
+from gradrace.workloads._actor_critic import ActorCritic, actor_critic_loss
 from gradrace.workloads._base import Workload
+from gradrace.workloads._environments import Poles
 from gradrace.workloads._metrics import Metric
+from gradrace.workloads._playing import Game, Play
 
 # A pole falls at 0.2 rad while the other numbers go up to about 2: without the 10 it is learnt less surely.
 SCALES = (1.0, 1.0, 10.0, 1.0)
@@ -14,7 +16,7 @@ SCALES = (1.0, 1.0, 10.0, 1.0)
 GAME = Game(
     workload="game",
     environment="CartPole-v1",
-    mode="vector_entry_point",
+    kind=Poles,
     actions=2,
     environments=32,
     horizon=8,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from torch import nn
 
-from gradrace.workloads._actor_critic import ActorCritic, Game, Play, actor_critic_loss
+from gradrace.workloads._actor_critic import ActorCritic, actor_critic_loss
 from gradrace.workloads._base import Workload
+from gradrace.workloads._environments import Singles
 from gradrace.workloads._metrics import Metric
+from gradrace.workloads._playing import Game, Play
 
 GAME = Game(
     workload="game-lander",
     environment="LunarLander-v3",
-    mode="sync",
+    kind=Singles,
     actions=4,
     environments=8,
     horizon=16,
