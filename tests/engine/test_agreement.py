@@ -66,11 +66,17 @@ SMALL = [workload("digits"), workload("linear")]
 OTHERS = [pytest.param(task, marks=pytest.mark.slow) for task in workloads().values() if task not in SMALL]
 
 
+# Prodigy raises its learning rate there until rounding decides: even the loop, begun from weights that differ in their
+# last digit, ends 50 steps with a loss 4 % off.
+CHAOTIC = {("game-lander", "prodigy")}
+
+
 # The first steps of every workload are compared by every run of the tests, in tests/check.
 @pytest.mark.parametrize("task", [*SMALL, *OTHERS], ids=lambda task: task.name)
 def test_every_workload(task: Workload) -> None:
     # Elementwise rules see one vector, whatever the model: two stand for all, which test_every_variant_… has.
     chosen = [rule for rule in optimizers().values() if not rule.elementwise or rule.name in ("momentum", "adam")]
+    chosen = [rule for rule in chosen if (task.name, rule.name) not in CHAOTIC]
     masked = any(isinstance(part, nn.Dropout) for part in fresh_model(task, STREAMS[0], training(task)).modules())
     streams = ONE_STREAM if masked else STREAMS  # a block of a model that draws masks has one seed
     setups = [
