@@ -110,7 +110,7 @@ def test_a_damaged_file_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         pytest.skip("there is no C compiler")
     text = "int four(void) { return 4; }"
     (tmp_path / "steps").mkdir()
-    (tmp_path / "steps" / _compiler._file(text, compiler)).write_text("half a file")
+    _compiler._path(text, compiler, False).write_text("half a file")
     library = _compiler.compiled(text)
     assert library is not None
     assert library.four() == 4
