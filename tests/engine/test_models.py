@@ -295,7 +295,7 @@ def test_endlessly_new_shapes_are_not_traced_for_ever(monkeypatch: pytest.Monkey
     monkeypatch.setattr("gradrace.engine.programs.MOST_PROGRAMS", 3)
     engine = Vectorized(sentences(train=Sentences(300, 1, (1, 300)), batch_size=2))
     engine.start([setup("sgd", {}, (0, 0, 0))], training(engine.workload)).train(8)
-    traced = [key for key in engine.programs._known if key[0] == "gradients"]
+    traced = [key for key, *_ in engine.programs._traced if key[0] == "gradients"]
     assert len(traced) == 3
 
 

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from agreement import assert_agree, assert_close, setup, training
 from gradrace.engine import groups
-from gradrace.engine.compiled import machine
 from gradrace.engine.trial import Schedule, TrialSetup
 from gradrace.engine.vectorized import Vectorized, VectorizedTrials
+from gradrace.optim import _compiler
 from gradrace.optim._kernel import Rows
 from gradrace.optimizers import optimizers
 from gradrace.workloads import workload
@@ -23,7 +23,7 @@ STEPS = 12
 @pytest.fixture(scope="module")
 def engine() -> Vectorized:
     """One for all, whose programs serve every test."""
-    if machine() is None:
+    if _compiler.machine() is None:
         pytest.skip("there is no C compiler")
     return Vectorized(workload("linear"))
 

@@ -10,24 +10,25 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
-from torch import Tensor, fx
 
 import gradrace
-from gradrace.engine import compiled
+from gradrace.engine import native
+from gradrace.engine.native import Draft, Program
 from gradrace.engine.vectorized import VectorizedTrials
+from gradrace.optim import _compiler
 from gradrace.outcomes import Outcome, notes_of
 from gradrace.race import orchestrator, planning, probe
-from gradrace.race.paths import Speeds
-from gradrace.race.plan import OWN, SHARED
+from gradrace.race.orchestrator import COMPILING, ENGINE
+from gradrace.race.paths import SAVING, Speeds, compile_seconds
 from gradrace.race.train import Compiled
 from gradrace.store import open_store
 from inline_lanes import InlineLanes
 
-# Eight trials are left of a study and 24 are confirmed: chunks of eight, and blocks of both kinds.
 SMALL: dict[str, Any] = {"studies": 3, "trials": 16, "seeds": 4, "steps": 16}
 TRIED_STEPS = 6
 """Of the training by which a workload is tried; a race's own trials are longer."""
-COMPILE = {kind: key for key, kind in orchestrator.COMPILING.items()}
+MADE: dict[str, Program] = {}
+"""All that these tests have compiled, by its text: a test's folder is empty, but nothing is compiled twice."""
 
 
 @pytest.fixture(autouse=True)
@@ -38,20 +39,21 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def programs(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """A compiler that leaves programs as they are, and lists those it was given."""
-    known: dict[Path, Callable[[list[Tensor]], list[Tensor]]] = {}
+def programs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The programs that a test has compiled: none at first."""
+    if _compiler.machine() is None:
+        pytest.skip("there is no C compiler")
+    original, known = native.compiled, list[str]()
 
-    def compile_it(graph: fx.GraphModule, arguments: Any, path: Path) -> Callable[[list[Tensor]], list[Tensor]]:
-        known[path] = lambda tensors: graph(*tensors)
-        made.append(path)
-        return known[path]
+    def compiled(made: Draft) -> Program:
+        if made.text not in MADE:
+            MADE[made.text] = original(made)
+        known.append(made.text)
+        return MADE[made.text]
 
-    made: list[Path] = []
-    monkeypatch.setattr(compiled, "machine", lambda: "some machine")
-    monkeypatch.setattr(compiled, "loaded", known.get)
-    monkeypatch.setattr(compiled, "compiled", compile_it)
-    return made
+    monkeypatch.setattr(native, "compiled", compiled)
+    monkeypatch.setattr(native, "known", lambda made: MADE[made.text] if made.text in known else None)
+    return known
 
 
 @pytest.fixture
@@ -60,9 +62,9 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     trained: dict[str, str] = {}
     original = orchestrator.train_block
 
-    def train_block(state: dict[str, Any], progress: Any, block: Any, way: Any = None) -> Any:
-        trained[block.id] = way.engine if way else block.engine
-        return original(state, progress, block, way)
+    def train_block(state: dict[str, Any], progress: Any, block: Any, settled: Any = None) -> Any:
+        trained[block.id] = settled.engine if settled else block.engine
+        return original(state, progress, block, settled)
 
     monkeypatch.setattr(orchestrator, "train_block", train_block)
     return trained
@@ -92,50 +94,96 @@ def assert_same_standings(one: Any, other: Any) -> None:
         assert a["test"]["mean"] == pytest.approx(b["test"]["mean"], rel=1e-4)
 
 
-def by_stage(engines: dict[str, str]) -> dict[str, set[str]]:
-    stages = {id.partition("/")[0] for id in engines}
-    return {stage: {engine for id, engine in engines.items() if id.startswith(f"{stage}/")} for stage in stages}
+def by_stage(engines: dict[str, str]) -> tuple[set[str], set[str]]:
+    """The engines of the tuning, and of what comes after it."""
+    tuning = {engine for id, engine in engines.items() if id.startswith("tuning/")}
+    return tuning, {engine for id, engine in engines.items() if not id.startswith("tuning/")}
+
+
+def settled_note(store: Path, race: str) -> dict[str, Any]:
+    with open_store(store, must_exist=True) as opened:
+        return dict(opened.notes(race)[ENGINE])
 
 
 # --- compiled blocks ---
 
 
 def test_a_compiled_race_ends_as_a_vectorized_one(
-    tmp_path: Path, programs: list[Path], engines: dict[str, str], inline_lanes: type[InlineLanes]
+    tmp_path: Path, programs: list[str], engines: dict[str, str], inline_lanes: type[InlineLanes]
 ) -> None:
     store = tmp_path / "races.db"
     result = race(store, engine="compiled")
-    assert len(set(programs)) == len(programs) == 2
-    found = by_stage(engines)
-    assert found["tuning"] == found["confirmation"] == {"compiled"}
-    assert [key for key in inline_lanes.ran if key in COMPILE.values()] == [COMPILE[SHARED], COMPILE[OWN]]
-    ways = notes(store, result.id, "way")
-    assert {kind: way["engine"] for kind, way in ways.items()} == {SHARED: "compiled", OWN: "compiled"}
+    assert len(set(programs)) == len(programs) == 3  # one that trains, and one for each split that is scored
+    assert by_stage(engines) == ({"compiled"}, {"compiled"})
+    assert inline_lanes.ran.count(COMPILING) == 1
+    known = settled_note(store, result.id)
     plan = result.to_json()["plan"]
-    assert plan["compiled"] == [SHARED, OWN]
-    assert all(way["reason"] in plan["reason"] for way in ways.values())
-    assert result.warnings == race(store, engine="vectorized").warnings
-    assert_same_standings(result, race(store, engine="vectorized"))
-    assert len(programs) == 2  # who asks for the vectorized engine has nothing compiled
+    assert plan["compiled"] is True
+    assert plan["reason"].endswith(known["reason"])
+    assert "times as fast as not compiled." in known["reason"]
+    plain = race(store, engine="vectorized")
+    assert result.warnings == plain.warnings
+    assert_same_standings(result, plain)
+    assert len(programs) == 3  # who asks for the vectorized engine has nothing compiled
+    assert plain.to_json()["plan"]["compiled"] is False
+
+    # The next race of this kind finds its programs, and compiles nothing.
+    again = race(store, engine="compiled", steps=20)
+    assert len(programs) == 3
+    assert inline_lanes.ran.count(COMPILING) == 1
+    assert again.to_json()["plan"]["compiled"] is True
 
 
 @pytest.mark.usefixtures("inline_lanes")
 def test_a_program_that_cannot_be_compiled_is_told_and_done_without(
-    tmp_path: Path, programs: list[Path], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, programs: list[str], engines: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*arguments: object) -> None:
-        raise RuntimeError("the assembler is broken")
+    def refuse(made: Draft) -> Program:
+        raise RuntimeError("the C compiler refused it")
 
-    monkeypatch.setattr(compiled, "compiled", refuse)
     store = tmp_path / "races.db"
-    result = race(store, engine="compiled")
+    with monkeypatch.context() as patch:
+        patch.setattr(native, "compiled", refuse)
+        result = race(store, engine="compiled")
     assert programs == []
-    reason = result.to_json()["plan"]["reason"]
-    assert f"Blocks with {SHARED} were not compiled: the assembler is broken." in reason
+    assert "Blocks were not compiled: the C compiler refused it." in result.to_json()["plan"]["reason"]
+    assert set(engines.values()) == {"compiled"}  # whose programs run as they were traced
     assert_same_standings(result, race(store, engine="vectorized"))
-    monkeypatch.setattr(compiled, "machine", lambda: None)
+
+
+@pytest.mark.usefixtures("inline_lanes")
+def test_without_a_compiler_a_race_says_so_and_trains_without(
+    tmp_path: Path, engines: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_compiler, "_compiler", lambda: None)
+    store = tmp_path / "races.db"
+    result = race(store)
+    assert "compiled" not in engines.values()
+    assert "it was not compiled: no C compiler works on this machine." in result.to_json()["plan"]["reason"]
+    assert result.to_json()["plan"]["compiled"] is False
     with pytest.raises(gradrace.SpecError, match="Nothing can be compiled for 'linear': no C compiler works"):
-        race(store, engine="compiled", steps=20)
+        race(store, engine="compiled")
+
+
+@pytest.mark.usefixtures("inline_lanes")
+def test_an_operation_that_is_not_known_is_named(tmp_path: Path, engines: dict[str, str]) -> None:
+    task = gradrace.Workload(
+        "running sums",
+        lambda: torch.nn.Linear(4, 1),
+        lambda output, target: (output.cumsum(0) - target).square().mean(),
+        train=(torch.randn(60, 4), torch.randn(60, 1)),
+        validation=0.2,
+        test=0.2,
+        metric="mae",
+        batch_size=8,
+    )
+    result = gradrace.race(task, ["sgd", "adam"], store=tmp_path / "races.db", **SMALL)
+    assert "it was not compiled: aten.cumsum.default." in result.to_json()["plan"]["reason"]
+    assert "compiled" not in engines.values()
+    with pytest.raises(
+        gradrace.SpecError, match=r"Nothing can be compiled for 'running sums': aten\.cumsum\.default\."
+    ):
+        gradrace.race(task, ["sgd", "adam"], store=tmp_path / "races.db", engine="compiled", **SMALL)
 
 
 def measured(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
@@ -148,91 +196,121 @@ def measured(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
     monkeypatch.setattr(probe, "_findings", findings)
 
 
-def with_speeds(monkeypatch: pytest.MonkeyPatch, slower: str) -> None:
-    """Compiling seems to pay, and takes as long as one block; then programs of one kind turn out to be no faster."""
-    speeds = Speeds(loop=2.0, vectorized=0.026, nodes={SHARED: 100, OWN: 100})
-    monkeypatch.setattr(planning, "worth_compiling", lambda *measured: (SHARED, OWN))
+def with_speeds(monkeypatch: pytest.MonkeyPatch, compiled: float) -> None:
+    """Compiling seems to pay, and takes as long as one block; then a step takes so much of the time without."""
+    speeds = Speeds(loop=2.0, vectorized=0.0045, size=100)
+    monkeypatch.setattr(planning, "worth_compiling", lambda *measured: True)
     measured(monkeypatch, engine="vectorized", reason="Slow.", onednn=False, speeds=speeds)
     original = orchestrator.compile_program
 
-    def compile_program(state: dict[str, Any], progress: Any, block: Any) -> Compiled:
-        found = original(state, progress, block)
-        kind = OWN if len({trial.seed for trial in block.trials}) > 1 else SHARED
-        return replace(found, vectorized=1.0, compiled=2.0 if kind == slower else 0.5)
+    def compile_program(state: dict[str, Any], progress: Any, block: Any, engine: str) -> Compiled:
+        return replace(original(state, progress, block, engine), without=1.0, compiled=compiled)
 
     monkeypatch.setattr(orchestrator, "compile_program", compile_program)
 
 
+def as_settled(compiled: float) -> tuple[set[str], set[str]]:
+    """The engines of each stage, if a compiled step takes so much of the time: some blocks are trained meanwhile."""
+    if compiled > 1:
+        return {"vectorized"}, {"vectorized"}
+    return {"compiled", "vectorized"}, {"compiled"}
+
+
 @pytest.mark.usefixtures("programs")
-@pytest.mark.parametrize("slower", [SHARED, OWN])
+@pytest.mark.parametrize("compiled", [0.5, 2.0], ids=["faster", "slower"])
 def test_what_was_chosen_is_chosen_again_on_another_store(
     tmp_path: Path,
     engines: dict[str, str],
     inline_lanes: type[InlineLanes],
     monkeypatch: pytest.MonkeyPatch,
-    slower: str,
+    compiled: float,
 ) -> None:
     with monkeypatch.context() as patch:
-        with_speeds(patch, slower)
+        with_speeds(patch, compiled)
         first = race(tmp_path / "one.db", lanes=2)
-    assert {key for key in inline_lanes.ran if key in COMPILE.values()} == set(COMPILE.values())
+    assert inline_lanes.ran.count(COMPILING) == 1
     before = dict(engines)
-    other = {"vectorized"} if slower == SHARED else {"compiled", "vectorized"}  # some are trained meanwhile
-    assert by_stage(before)["tuning"] == other
-    assert by_stage(before)["confirmation"] == {"compiled" if slower == SHARED else "vectorized"}
-    faster = OWN if slower == SHARED else SHARED
-    assert first.to_json()["plan"]["compiled"] == [faster]
-    assert f"Blocks with {faster}: compiled 2.0 times as fast as not compiled." in first.to_json()["plan"]["reason"]
+    assert by_stage(before) == as_settled(compiled)
+    assert first.to_json()["plan"]["compiled"] is (compiled < 1)
+    words = "2.0 times as fast as" if compiled < 1 else "0.5 times as fast as"
+    assert f"Compiled, blocks train {words} not compiled." in first.to_json()["plan"]["reason"]
 
     # What is measured now would have every block trained one trial after another.
-    measured(monkeypatch, engine="loop", reason="Fast.", speeds=None, chunk=5, onednn=True)
+    measured(monkeypatch, engine="loop", reason="Fast.", speeds=None, onednn=True)
     engines.clear()
     inline_lanes.ran = []
     second = race(tmp_path / "two.db", lanes=2)
     assert second.id == first.id
     assert engines == before
-    assert not set(inline_lanes.ran) & set(COMPILE.values())
+    assert COMPILING not in inline_lanes.ran
     assert second.to_json()["plan"] == first.to_json()["plan"]
     assert_same_standings(second, first)
 
 
+@pytest.mark.usefixtures("programs", "inline_lanes")
+def test_who_insists_on_compiled_blocks_has_them_though_they_are_slower(
+    tmp_path: Path, engines: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_speeds(monkeypatch, 2.0)
+    result = race(tmp_path / "races.db", lanes=2, engine="compiled")
+    assert by_stage(engines) == ({"compiled"}, {"compiled"})  # nor is any trained meanwhile
+    assert "Compiled, blocks train 0.5 times as fast as not compiled." in result.to_json()["plan"]["reason"]
+
+
 class Stopping(InlineLanes):
-    """Is stopped after the first block that follows the compiling of a program."""
+    """Is stopped after the first block that follows the compiling of the program."""
 
     ran: ClassVar[list[str]] = []
 
     def run(self, tasks: Any, progress: Any = lambda trial_steps: None) -> Any:
         for result in super().run(tasks, progress):
             yield result
-            if "/" in result.key and set(COMPILE.values()) & set(Stopping.ran):
+            if "/" in result.key and COMPILING in Stopping.ran:
                 raise KeyboardInterrupt
 
 
 @pytest.mark.usefixtures("programs")
+@pytest.mark.parametrize("compiled", [0.5, 2.0], ids=["faster", "slower"])
 def test_a_race_that_goes_on_keeps_to_what_it_chose(
-    tmp_path: Path, cache: Path, engines: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, cache: Path, engines: dict[str, str], monkeypatch: pytest.MonkeyPatch, compiled: float
 ) -> None:
-    store, lanes = tmp_path / "races.db", orchestrator.Lanes
+    store = tmp_path / "races.db"
+    Stopping.ran = []
     monkeypatch.setattr(orchestrator, "Lanes", Stopping)
     with monkeypatch.context() as patch:
-        with_speeds(patch, SHARED)
+        with_speeds(patch, compiled)
         with pytest.raises(gradrace.Interrupted) as stopped:
-            race(store)
+            race(store, lanes=2)
+    name = str(stopped.value).split()[-1]
     shutil.rmtree(cache)  # only the store remembers
-    ways = notes(store, str(stopped.value).split()[-1], "way")
-    assert ways[SHARED]["engine"] == "vectorized"
+    assert settled_note(store, name)["engine"] == ("compiled" if compiled < 1 else "vectorized")
 
-    # By now compiled programs would be the faster ones.
-    with_speeds(monkeypatch, "none")
+    # By now it would be the other way round.
+    with_speeds(monkeypatch, 1 / compiled)
     InlineLanes.ran = []
     monkeypatch.setattr(orchestrator, "Lanes", InlineLanes)
-    result = gradrace.resume(str(stopped.value).split()[-1], store=store)
-    assert COMPILE[SHARED] not in InlineLanes.ran
-    assert COMPILE[OWN] in InlineLanes.ran
-    assert by_stage(engines)["tuning"] == {"vectorized"}
-    assert by_stage(engines)["confirmation"] == {"compiled"}
-    assert result.to_json()["plan"]["compiled"] == [OWN]
-    monkeypatch.setattr(orchestrator, "Lanes", lanes)
+    result = gradrace.resume(name, store=store)
+    assert COMPILING not in InlineLanes.ran
+    assert by_stage(engines) == as_settled(compiled)
+    assert result.to_json()["plan"]["compiled"] is (compiled < 1)
+
+
+@pytest.mark.usefixtures("programs")
+def test_what_several_races_forgo_is_remembered(
+    tmp_path: Path, inline_lanes: type[InlineLanes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compiles(seed: int, step: float) -> tuple[bool, int]:
+        inline_lanes.ran = []
+        with monkeypatch.context() as patch:
+            measured(patch, engine="vectorized", reason="Slow.", speeds=Speeds(loop=2.0, vectorized=step, size=100))
+            result = race(tmp_path / "races.db", seed=seed, studies=1, trials=4, seeds=1)
+        return COMPILING in inline_lanes.ran, result.to_json()["cost"]["trial_steps"]
+
+    found, steps = compiles(0, 1e-12)
+    assert not found
+    # Each race would save most of what compiling costs: the second of them compiles, and then there is nothing left.
+    step = 0.8 * compile_seconds(100) / (SAVING * steps)
+    assert [compiles(seed, step)[0] for seed in (1, 2, 3)] == [False, True, False]
 
 
 # --- blocks that cannot be trained as planned ---

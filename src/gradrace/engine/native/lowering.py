@@ -99,7 +99,11 @@ class Lowering:
         args = fx.map_arg(node.args, self._known.__getitem__)
         keywords = fx.map_arg(node.kwargs, self._known.__getitem__)
         found = known(self, node, *args, **keywords)
-        return self.kept(node, found) if isinstance(found, Value) else found
+        if not isinstance(found, Value):
+            return found
+        if found.dtype != dtype_of(node):
+            raise Unsupported(f"{node.target} to {dtype_of(node)}")
+        return self.kept(node, found)
 
     def kept(self, node: fx.Node, value: Value) -> Value:
         """The value of a node, computed into a buffer where it is used more than once and costs something."""
@@ -176,6 +180,8 @@ class Lowering:
         *lead, rows, inner = a.shape
         columns = b.shape[-1]
         shape = (*lead, rows, columns)
+        if not inner:
+            return Value(shape, Const(0, a.dtype))
         if inner == 1 or (
             (columns == 1 or rows == 1) and _along(a, -1) and _along(b, -2) and inner * rows * columns < 1 << 14
         ):

@@ -94,7 +94,7 @@ def _cat(low: Lowering, node: fx.Node, parts: Sequence[Value], dim: int = 0) -> 
     for part in parts:
         if part.shape == (0,):
             continue
-        own = part.whole()
+        own = part.whole() if part.dtype == buffer.dtype else None
         if own is not None and own.kind == "scratch" and own.inside is None and math.prod(shape[:dim]) == 1:
             own.inside = (buffer, start * math.prod(shape[dim + 1 :]))
         else:

@@ -44,7 +44,9 @@ def _variance(
     mean = scaled(low.reduce(a, "sum", dims, True), 1 / count)
     away = Value(a.shape, op("sub", a.dtype, a.expr, low.expand(mean, a.shape).expr))
     square = Value(a.shape, op("mul", a.dtype, away.expr, away.expr))
-    variance = scaled(low.reduce(square, "sum", dims, keepdim), 1 / max(count - (correction or 0), 0))
+    free = count - (1 if correction is None else correction)
+    # Of one element there is none: 0 times infinity is nan.
+    variance = scaled(low.reduce(square, "sum", dims, keepdim), 1 / free if free > 0 else math.inf)
     if name_of(node) == "var":
         return variance
     return [variance, mean if keepdim else low.reshape(mean, variance.shape)]
