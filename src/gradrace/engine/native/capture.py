@@ -16,6 +16,10 @@ from gradrace.engine.native.values import Unsupported
 
 _BY_SHAPE = ("rand", "randn", "rand_like", "randn_like", "bernoulli.p")
 """Operations that draw numbers for which the shape of what they are given counts, and not its values."""
+_TAKEN_APART = (
+    "any", "elu", "gelu", "leaky_relu", "linalg_vector_norm", "native_layer_norm", "repeat",
+)  # fmt: skip
+"""Operations that PyTorch would leave whole, and knows how to take apart."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +47,13 @@ class Captured:
 
 @cache
 def _decompositions() -> dict[Any, Any]:
-    from torch._decomp import core_aten_decompositions
+    from torch._decomp import core_aten_decompositions, get_decompositions
 
-    return dict(core_aten_decompositions().items())
+    more = get_decompositions([getattr(torch.ops.aten, name) for name in _TAKEN_APART])
+    # What draws numbers stays whole: taken apart it would draw others than PyTorch does.
+    seeded = torch.Tag.nondeterministic_seeded
+    known = {**core_aten_decompositions(), **more}
+    return {op: parts for op, parts in known.items() if seeded not in getattr(op, "tags", ())}
 
 
 def captured(function: Callable[..., list[Tensor]], arguments: Sequence[Tensor]) -> Captured:
