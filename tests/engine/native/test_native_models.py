@@ -13,6 +13,7 @@ from torch.nn import functional
 from agreement import STEPS, assert_agree, setup, training
 from gradrace.engine import vectorized
 from gradrace.engine.loop import Loop
+from gradrace.engine.trial import fresh_model
 from gradrace.engine.vectorized import Vectorized
 from gradrace.optimizers import optimizer, optimizers
 from gradrace.randomness import Stream
@@ -42,7 +43,7 @@ def images() -> nn.Module:
 
 
 class Recurrent(nn.Module):
-    def __init__(self, layer: type[nn.RNNBase], layers: int, dropout: float = 0.0) -> None:
+    def __init__(self, layer: type[nn.GRU] | type[nn.LSTM], layers: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.layer = layer(3, 5, layers, batch_first=True, dropout=dropout)
         self.last = nn.Linear(5, 4)
@@ -124,7 +125,10 @@ def test_models(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     original = vectorized.advance
     monkeypatch.setattr(vectorized, "advance", lambda *given: taken.append(len(given[4])) or original(*given))
     task = TASKS[name]
-    masked = any(isinstance(part, nn.Dropout) or getattr(part, "dropout", 0) for part in task.model().modules())
+    masked = any(
+        isinstance(part, nn.Dropout) or getattr(part, "dropout", 0)
+        for part in fresh_model(task, ONE[0], training(task)).modules()
+    )
     rules = [("sgd", 0.05), ("adam", 0.01), ("momentum", 0.02), ("adam", 0.003)]
     compare(task, rules, ONE if masked else SEVERAL, 12)
     assert sum(taken) == 12
@@ -146,7 +150,7 @@ def test_every_workload(name: str) -> None:
     # Rules that look at whole matrices take their steps apart from the gradients: with them nothing is in one call.
     fused = [("momentum", 0.5), ("adam", 0.4), ("sgd", 0.3), ("adam", 0.6)]
     apart = [(rule.name, 0.4) for rule in optimizers().values() if not rule.elementwise][:1]
-    masked = any(isinstance(part, nn.Dropout) for part in task.model().modules())
+    masked = any(isinstance(part, nn.Dropout) for part in fresh_model(task, ONE[0], training(task)).modules())
     for shares in (fused, [*fused[:2], *apart]):
         rules = [(rule, optimizer(rule).space["lr"].value(share)) for rule, share in shares]
         compare(task, rules, ONE if masked else SEVERAL, STEPS)
