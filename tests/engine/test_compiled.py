@@ -251,12 +251,12 @@ def test_steps_at_once_are_steps_one_by_one_to_the_last_bit(
 
 
 def test_steps_at_once_are_bounded_by_memory_and_by_what_is_left() -> None:
-    batch = [torch.zeros(1 << 16)]
+    batch = (torch.zeros(1 << 16),)
     assert fused.steps_at_once([batch], 1000) == fused.AT_ONCE // (4 << 16) == 4
     assert fused.steps_at_once([batch, batch], 1000) == 2
     assert fused.steps_at_once([batch], 3) == 3
-    assert fused.steps_at_once([[torch.zeros(1 << 22)]], 5) == 1
-    assert fused.steps_at_once([[torch.zeros(1)]], 1000) == fused.MOST_STEPS
+    assert fused.steps_at_once([(torch.zeros(1 << 22),)], 5) == 1
+    assert fused.steps_at_once([(torch.zeros(1),)], 1000) == fused.MOST_STEPS
 
 
 def test_an_index_out_of_range_is_an_error_of_the_block() -> None:

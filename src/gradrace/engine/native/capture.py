@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -10,12 +11,17 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 from torch.fx.experimental.proxy_tensor import make_fx
+from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gradrace.engine.native.values import Unsupported
 
 _BY_SHAPE = ("rand", "randn", "rand_like", "randn_like", "bernoulli.p")
 """Operations that draw numbers for which the shape of what they are given counts, and not its values."""
+_TAKEN_APART = (
+    "any", "elu", "gelu", "leaky_relu", "linalg_vector_norm", "native_layer_norm", "repeat",
+)  # fmt: skip
+"""Operations that PyTorch would leave whole, and knows how to take apart."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +49,48 @@ class Captured:
 
 @cache
 def _decompositions() -> dict[Any, Any]:
-    from torch._decomp import core_aten_decompositions
+    from torch._decomp import core_aten_decompositions, get_decompositions
 
-    return dict(core_aten_decompositions().items())
+    more = get_decompositions([getattr(torch.ops.aten, name) for name in _TAKEN_APART])
+    # What draws numbers stays whole: taken apart it would draw others than PyTorch does.
+    seeded = torch.Tag.nondeterministic_seeded
+    known = {**core_aten_decompositions(), **more}
+    return {op: parts for op, parts in known.items() if seeded not in getattr(op, "tags", ())}
+
+
+def _batch_norm(
+    x: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """``torch.nn.functional.batch_norm`` in plain operations: its own one changes averages behind a trace's back."""
+    mean, var, shape = running_mean, running_var, [1, -1, *[1] * (x.dim() - 2)]
+    if training or mean is None or var is None:
+        count = x.numel() // x.shape[1]
+        if count == 1:
+            raise ValueError(f"Expected more than 1 value per channel when training, got input size {x.shape}")
+        var, mean = torch.var_mean(x, [0, *range(2, x.dim())], correction=0)
+        if running_mean is not None and running_var is not None:
+            running_mean.mul_(1 - momentum).add_(mean.detach(), alpha=momentum)
+            running_var.mul_(1 - momentum).add_(var.detach(), alpha=momentum * count / (count - 1))
+    result = (x - mean.view(shape)) * (var.view(shape) + eps).rsqrt()
+    result = result if weight is None else result * weight.view(shape)
+    return result if bias is None else result + bias.view(shape)
+
+
+@contextmanager
+def _plain_batch_norm() -> Iterator[None]:
+    original = functional.batch_norm
+    functional.batch_norm = _batch_norm
+    try:
+        yield
+    finally:
+        functional.batch_norm = original
 
 
 def captured(function: Callable[..., list[Tensor]], arguments: Sequence[Tensor]) -> Captured:
@@ -54,11 +99,11 @@ def captured(function: Callable[..., list[Tensor]], arguments: Sequence[Tensor])
     Raises:
         Unsupported: it draws numbers in a way that depends on other numbers.
     """
-    functional: Any = torch.func.functionalize(function)
+    pure: Any = torch.func.functionalize(function)
     # Attention in its math form: its fused kernels are one operation that cannot be taken apart.
-    with torch.random.fork_rng(devices=[]), sdpa_kernel(SDPBackend.MATH):
+    with torch.random.fork_rng(devices=[]), sdpa_kernel(SDPBackend.MATH), _plain_batch_norm():
         graph = make_fx(
-            functional,
+            pure,
             tracing_mode="fake",
             _allow_non_fake_inputs=True,
             decomposition_table=_decompositions(),
