@@ -72,7 +72,7 @@ def program_of(graph: fx.GraphModule, arguments: Sequence[Tensor]) -> Program:
     results: Any = [node.meta["val"] for node in last.args[0]]
     kinds = [(result.shape, result.dtype) for result in results]
     _, form = tree_flatten([0] * len(kinds))
-    return native.compiled(Draft(text.text, text.scratch, [], kinds, form, low.constants, len(low.statements)))
+    return native.compiled(Draft(text.text, text.scratch, [], kinds, form, low.constants, len(low.statements), []))
 
 
 def found_and_expected(cases: Sequence[Case], trials: Sequence[Callable[[Tensor], Tensor]]) -> list[Any]:
