@@ -107,7 +107,7 @@ def _with_programs(entry: Entry, plan: Plan, speeds: Speeds, lanes: int) -> Plan
     spec, contenders = entry.spec, entry.contenders
     if speeds.size is None:
         return plan
-    blocks = tuning_blocks(spec, contenders, plan)
+    blocks = tuning_blocks(spec, contenders, replace(plan, compiled=True))
     steps = sum(block.trial_steps(spec.schedule == "constant") for block in blocks) + confirmation_steps(spec, plan)
     before = Memory(f"workload {entry.task.reference} {spec.batch_size} {spec.device}")
     forgone = before.recall().get("forgone", 0.0)
