@@ -138,6 +138,12 @@ def test_meanwhile_the_other_lanes_train_the_first_blocks() -> None:
     assert trained_meanwhile(blocks, 1e9, speeds, 2) == ids
 
 
+def test_compiled_blocks_are_larger_where_there_would_be_many() -> None:
+    few, many = (tuning_blocks(spec(studies=studies), FIVE, plan()) for studies in (3, 100))
+    assert {len(block.trials) for block in few} == {16, 24}
+    assert {len(block.trials) for block in many} == {40}  # one for each study
+
+
 @pytest.mark.parametrize("engine", ["vectorized", "loop", "drop-in"])
 def test_the_same_trials_are_compiled_whatever_trains_them_otherwise(engine: str) -> None:
     for numbers in (spec(), spec(trials=32), spec(halving=False)):

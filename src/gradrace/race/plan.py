@@ -22,8 +22,9 @@ from gradrace.space import Dimension
 BLOCK_TRIALS = 24
 """Trials alive in a block, on average over its steps. More hardly dilute the overhead of an operation further, and a
 core's share of the cache still holds the parameters, gradients and state of so many small models."""
-COMPILED_TRIALS = 8
-"""The same for compiled blocks, which train one trial after another: small ones leave no lane waiting for the last."""
+COMPILED_TRIALS, MANY_BLOCKS = 8, 32
+"""The same for compiled blocks, which train one trial after another: small ones leave no lane waiting for the last.
+They are larger, up to BLOCK_TRIALS, where there would be more than so many."""
 EXTENSION_SHARE = 4
 """One in so many of a study's trials is spent beyond an edge that its choice lies at."""
 
@@ -137,7 +138,7 @@ def tuning_blocks(spec: RaceSpec, contenders: Sequence[Contender], plan: Plan) -
                     for index, point in enumerate(points)
                 ]
             )
-        blocks += _blocks(Stage.TUNING, f"{study:04d}", groups, plan, spec.halving)
+        blocks += _blocks(Stage.TUNING, f"{study:04d}", groups, plan, spec.halving, spec.studies)
     return blocks
 
 
@@ -215,14 +216,18 @@ def confirmation_blocks(
 
 
 def _blocks(
-    stage: Stage, name: str, groups: Sequence[Sequence[PlannedTrial]], plan: Plan, halving: bool
+    stage: Stage, name: str, groups: Sequence[Sequence[PlannedTrial]], plan: Plan, halving: bool, alike: int = 1
 ) -> list[Block]:
     """Pack groups, which must stay together, into blocks of about BLOCK_TRIALS live trials, as even as can be.
 
     Trials of different length or engine are apart, and where the model is stochastic also trials of different seeds:
     one block for each study then, and lanes would wait for each other at the end. Such blocks are half as large.
+    ``alike``: how many calls of this kind there are for a race.
     """
-    alive = COMPILED_TRIALS if plan.compiled else BLOCK_TRIALS
+    alive = BLOCK_TRIALS
+    if plan.compiled:
+        share = alike * sum(map(len, groups)) // (MANY_BLOCKS * (2 if halving else 1))
+        alive = min(BLOCK_TRIALS, max(COMPILED_TRIALS, share))
     whole = 2 * alive if halving and not plan.stochastic else alive
 
     def kind(group: Sequence[PlannedTrial]) -> tuple[int, str, bool, Any]:
