@@ -14,6 +14,7 @@ from agreement import assert_agree, assert_close, setup, training
 from gradrace.engine import fused, native, programs
 from gradrace.engine.clock import Clock
 from gradrace.engine.loop import Loop
+from gradrace.engine.native import lowering
 from gradrace.engine.programs import NotCompiledYet
 from gradrace.engine.trial import Training, TrialSetup
 from gradrace.engine.vectorized import Vectorized, VectorizedTrials
@@ -157,9 +158,9 @@ def test_a_draft_is_written_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(written) == 1
 
 
-@pytest.mark.parametrize("most", [0, programs.MOST_STATEMENTS])
+@pytest.mark.parametrize("most", [0, programs.MOST_OPERATIONS])
 def test_large_programs_that_evaluate_run_as_they_were_traced(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(programs, "MOST_STATEMENTS", most)
+    monkeypatch.setattr(programs, "MOST_OPERATIONS", most)
     engine = Vectorized(WORK, "always")
     assert_agrees_with_the_loop(engine)
     kinds = {key[0]: found is not None for (key, *_), found in engine.programs._compiled.items()}
@@ -168,6 +169,16 @@ def test_large_programs_that_evaluate_run_as_they_were_traced(most: int, monkeyp
 
 
 # --- where there are none ---
+
+
+def test_a_fault_of_the_compiler_is_an_obstacle_and_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*given: object) -> None:
+        raise KeyError("a rule that forgot something")
+
+    monkeypatch.setitem(lowering.RULES, "sum", broken)
+    engine, plain = Vectorized(WORK, "always"), Vectorized(WORK)
+    assert start(engine).train(STEPS) == start(plain).train(STEPS)
+    assert engine.programs.obstacle == "the compiler failed with KeyError: 'a rule that forgot something'"
 
 
 @pytest.mark.parametrize("compiling", ["always", "if cached"])

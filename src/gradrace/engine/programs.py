@@ -17,13 +17,14 @@ from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_map, t
 from gradrace.engine import native
 from gradrace.engine.clock import Clock
 from gradrace.engine.native import Program
+from gradrace.engine.plain import plain_functions
 from gradrace.engine.trial import Training, fresh_model
 from gradrace.workloads import Batch, Workload
 
 MOST_PROGRAMS = 40
 """Programs of one kind, traced or compiled. Where batches come in ever new shapes, they would never pay back."""
-MOST_STATEMENTS = 400
-"""A program that evaluates a model is compiled if it is no larger: a greedy decoding takes too long to compile."""
+MOST_OPERATIONS = 600
+"""A program that evaluates a model is compiled if it has no more: to compile a greedy decoding takes too long."""
 COMPILED_KINDS = ("gradients", "judged")
 
 Compiling = Literal["never", "if cached", "always"]
@@ -158,7 +159,7 @@ class Programs:
             if self._kinds[key[0], False] >= MOST_PROGRAMS:
                 seed()
                 # Attention in its math form: its fused kernels know no trial axis, and would run trial after trial.
-                with sdpa_kernel(SDPBackend.MATH):
+                with sdpa_kernel(SDPBackend.MATH), plain_functions():
                     return many(*tree_unflatten(leaves, form))
             program = self._traced[whole] = self._trace(many, leaves, form)
             self._kinds[key[0], False] += 1
@@ -177,7 +178,7 @@ class Programs:
         # Tracing runs the function once. The masks that it draws there must not move the generator on.
         devices = [leaf.device for leaf in leaves if isinstance(leaf, Tensor) and leaf.is_cuda]
         forked = torch.random.fork_rng(devices=list(dict.fromkeys(devices)))
-        with self._clock.spending("trace"), forked, sdpa_kernel(SDPBackend.MATH):
+        with self._clock.spending("trace"), forked, sdpa_kernel(SDPBackend.MATH), plain_functions():
             # Without numbers: the intermediate tensors of a large program would fill gigabytes.
             graph = make_fx(flat, tracing_mode="fake", _allow_non_fake_inputs=True)(*leaves)
         draws = any(torch.Tag.nondeterministic_seeded in getattr(n.target, "tags", ()) for n in graph.graph.nodes)
@@ -206,16 +207,15 @@ class Programs:
             return None
         trained, found = key[0] == "gradients", None
         try:
-            made = self._draft(whole, function, leaves, form)
-            if trained or made.size <= MOST_STATEMENTS:
-                found = native.known(made)
-                if found is None and self.compiling == "if cached":
-                    if trained:
-                        raise NotCompiledYet(made.size)
-                    return None  # for now
-                if found is None:
-                    with self._clock.spending("compile"):
-                        found = native.compiled(made)
+            made = self._draft(whole, function, leaves, form, None if trained else MOST_OPERATIONS)
+            found = native.known(made)
+            if found is None and self.compiling == "if cached":
+                if trained:
+                    raise NotCompiledYet(made.size)
+                return None  # for now
+            if found is None:
+                with self._clock.spending("compile"):
+                    found = native.compiled(made)
         except (native.Unsupported, RuntimeError) as error:
             if trained:
                 self.obstacle = native.reason(error)
@@ -224,11 +224,11 @@ class Programs:
         return found
 
     def _draft(
-        self, whole: Any, function: Callable[..., Any], leaves: Sequence[Tensor], form: TreeSpec
+        self, whole: Any, function: Callable[..., Any], leaves: Sequence[Tensor], form: TreeSpec, most: int | None
     ) -> native.Draft:
         if whole not in self._drafts:
             with self._clock.spending("trace"):
-                self._drafts[whole] = native.draft(function, leaves, form)
+                self._drafts[whole] = native.draft(function, leaves, form, most)
         return self._drafts[whole]
 
     def owned(self, model: nn.Module, training: Training, batch: Batch) -> list[str]:

@@ -58,7 +58,7 @@ class Attention(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.words, self.last = nn.Embedding(30, 8), nn.Linear(8, 30, bias=False)
-        self.layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, activation="gelu", batch_first=True)
+        self.layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.1, activation="gelu", batch_first=True)
         self.dropout = nn.Dropout(0.2)
         self.register_buffer("mask", nn.Transformer.generate_square_subsequent_mask(6))
         self.last.weight = self.words.weight

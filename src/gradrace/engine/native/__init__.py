@@ -6,11 +6,24 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from gradrace.engine.native import rules
 from gradrace.engine.native.program import Draft, OutOfRange, Program, Steps, Update, draft
 from gradrace.engine.native.values import Unsupported
 from gradrace.optim import _compiler
 
-__all__ = ["Draft", "OutOfRange", "Program", "Steps", "Unsupported", "Update", "compiled", "draft", "known", "reason"]
+__all__ = [
+    "Draft",
+    "OutOfRange",
+    "Program",
+    "Steps",
+    "Unsupported",
+    "Update",
+    "compiled",
+    "draft",
+    "known",
+    "reason",
+    "rules",
+]
 
 
 def folder() -> Path:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 from torch.fx.experimental.proxy_tensor import make_fx
-from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from gradrace.engine.native.values import Unsupported
+from gradrace.engine.plain import plain_functions
 
 _BY_SHAPE = ("rand", "randn", "rand_like", "randn_like", "bernoulli.p")
 """Operations that draw numbers for which the shape of what they are given counts, and not its values."""
@@ -41,7 +42,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class Captured:
-    """The graph, what it takes besides the function's arguments, and how it looks to a reader of caches."""
+    """The graph, and the random numbers that it takes after the function's arguments."""
 
     graph: fx.GraphModule
     draws: list[Draw]
@@ -58,50 +59,36 @@ def _decompositions() -> dict[Any, Any]:
     return {op: parts for op, parts in known.items() if seeded not in getattr(op, "tags", ())}
 
 
-def _batch_norm(
-    x: Tensor,
-    running_mean: Tensor | None,
-    running_var: Tensor | None,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
-    training: bool = False,
-    momentum: float = 0.1,
-    eps: float = 1e-5,
-) -> Tensor:
-    """``torch.nn.functional.batch_norm`` in plain operations: its own one changes averages behind a trace's back."""
-    mean, var, shape = running_mean, running_var, [1, -1, *[1] * (x.dim() - 2)]
-    if training or mean is None or var is None:
-        count = x.numel() // x.shape[1]
-        if count == 1:
-            raise ValueError(f"Expected more than 1 value per channel when training, got input size {x.shape}")
-        var, mean = torch.var_mean(x, [0, *range(2, x.dim())], correction=0)
-        if running_mean is not None and running_var is not None:
-            running_mean.mul_(1 - momentum).add_(mean.detach(), alpha=momentum)
-            running_var.mul_(1 - momentum).add_(var.detach(), alpha=momentum * count / (count - 1))
-    result = (x - mean.view(shape)) * (var.view(shape) + eps).rsqrt()
-    result = result if weight is None else result * weight.view(shape)
-    return result if bias is None else result + bias.view(shape)
+class _Bounded(TorchDispatchMode):
+    """Lets so many operations through."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._left = most
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        self._left -= 1
+        if self._left < 0:
+            raise Unsupported("more operations than are worth compiling")
+        return func(*args, **(kwargs or {}))
 
 
-@contextmanager
-def _plain_batch_norm() -> Iterator[None]:
-    original = functional.batch_norm
-    functional.batch_norm = _batch_norm
-    try:
-        yield
-    finally:
-        functional.batch_norm = original
-
-
-def captured(function: Callable[..., list[Tensor]], arguments: Sequence[Tensor]) -> Captured:
+def captured(function: Callable[..., list[Tensor]], arguments: Sequence[Tensor], most: int | None = None) -> Captured:
     """The graph of ``function(*arguments)``.
 
     Raises:
-        Unsupported: it draws numbers in a way that depends on other numbers.
+        Unsupported: it draws numbers in a way that depends on other numbers, or has more than ``most`` operations.
     """
-    pure: Any = torch.func.functionalize(function)
+
+    def bounded(*tensors: Tensor) -> list[Tensor]:
+        with nullcontext() if most is None else _Bounded(most):
+            return function(*tensors)
+
+    pure: Any = torch.func.functionalize(bounded)
     # Attention in its math form: its fused kernels are one operation that cannot be taken apart.
-    with torch.random.fork_rng(devices=[]), sdpa_kernel(SDPBackend.MATH), _plain_batch_norm():
+    with torch.random.fork_rng(devices=[]), sdpa_kernel(SDPBackend.MATH), plain_functions():
         graph = make_fx(
             pure,
             tracing_mode="fake",

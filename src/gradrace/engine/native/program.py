@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_unflatten
 
-from gradrace.engine.native import products, rules  # noqa: F401, the rules must be known
+from gradrace.engine.native import products
 from gradrace.engine.native.capture import Draw, captured
 from gradrace.engine.native.lowering import Lowering
 from gradrace.engine.native.scatterings import Table
@@ -54,12 +54,22 @@ class Draft:
     tables: list[tuple[Table, int]]
 
 
-def draft(function: Callable[..., Any], arguments: Sequence[Tensor], form: TreeSpec) -> Draft:
+def draft(function: Callable[..., Any], arguments: Sequence[Tensor], form: TreeSpec, most: int | None = None) -> Draft:
     """Write the program of ``function(*tree_unflatten(arguments, form))``, a tree of tensors.
 
     Raises:
-        Unsupported: the compiler has no words for something in it; the message names it.
+        Unsupported: the compiler has no words for something in it, or it has more than ``most`` operations.
     """
+    try:
+        return _draft(function, arguments, form, most)
+    except Unsupported:
+        raise
+    except Exception as error:
+        # A fault of the model's shows again where it runs uncompiled. One of ours must not end a race.
+        raise Unsupported(f"the compiler failed with {type(error).__name__}: {error}") from error
+
+
+def _draft(function: Callable[..., Any], arguments: Sequence[Tensor], form: TreeSpec, most: int | None) -> Draft:
     about = _compiler.machine()
     if about is None:
         raise Unsupported("no C compiler works on this machine")
@@ -70,7 +80,7 @@ def draft(function: Callable[..., Any], arguments: Sequence[Tensor], form: TreeS
         forms.append(result)
         return found
 
-    found = captured(flat, arguments)
+    found = captured(flat, arguments, most)
     shapes = [(tensor.shape, tensor.dtype) for tensor in [*arguments, *found.draws]]
     width = products.vector_bytes(about)
     low = Lowering(found.graph, shapes, width)
@@ -166,6 +176,7 @@ class Program:
         places = [array("Q", [t.data_ptr() for t in some]) for some in (given, [t for t, _ in steps.results])]
         strides, moves = array("q", [s for _, s, _ in steps.arguments]), array("q", [m for _, _, m in steps.arguments])
         rows = array("Q", [0, update.params.data_ptr(), *(tensor.data_ptr() for tensor in update.fields)])
+        row = array("Q", rows)
         stream, factors = array("q", steps.stream), update.factors
         touched = self._touched(update)
         training = _Training(
@@ -174,7 +185,6 @@ class Program:
             steps=steps.count,
             size=update.params.shape[1],
             own=steps.own,
-            first_own=2,
             places=_address(places[0]),
             strides=_address(strides),
             moves=_address(moves),
@@ -187,6 +197,7 @@ class Program:
             grad=update.gradient.data_ptr(),
             update=update.kernel.address,
             rows=_address(rows),
+            row=_address(row),
             columns=len(rows),
             row_bytes=_bytes(update.params),
             numbers=update.numbers.data_ptr(),
@@ -224,9 +235,9 @@ class _Training(ctypes.Structure):
         *_fields(ctypes.c_int64, "count"),
         *_fields(_POINTER, "starts", "sizes", "marks", "dense_starts", "dense_sizes"),
         *_fields(ctypes.c_int64, "dense"),
-        *_fields(ctypes.c_int64, "trials", "steps", "size", "own", "first_own"),
+        *_fields(ctypes.c_int64, "trials", "steps", "size", "own"),
         *_fields(_POINTER, "places", "strides", "moves", "stream", "out", "out_strides", "out_steps", "constant"),
-        *_fields(_POINTER, "scratch", "grad", "update", "rows"),
+        *_fields(_POINTER, "scratch", "grad", "update", "rows", "row"),
         *_fields(ctypes.c_int64, "columns", "row_bytes"),
         *_fields(_POINTER, "numbers"),
         *_fields(ctypes.c_int64, "width", "clock", "first", "rate"),

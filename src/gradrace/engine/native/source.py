@@ -67,34 +67,11 @@ static inline {real} exp_{f}({real} x) {{
 
 def _exponentials() -> str:
     """The functions ``exp_f`` and ``exp_d``: ln 2 is subtracted in two parts, of which the first one is short."""
-    single = {
-        "real": "float",
-        "f": "f",
-        "s": "f",
-        "least": "-104.0f",
-        "most": "89.0f",
-        "bits": 32,
-        "bias": 127,
-        "shift": 23,
-    }
-    double = {
-        "real": "double",
-        "f": "d",
-        "s": "",
-        "least": "-746.0",
-        "most": "710.0",
-        "bits": 64,
-        "bias": 1023,
-        "shift": 52,
-    }
-    return "\n".join(
-        (
-            _EXPONENTIAL.format(**single, upper="0.693359375f", lower="-2.12194440e-4f", series=_series(7, "f")),
-            _EXPONENTIAL.format(
-                **double, upper="6.93147180369123816490e-01", lower="1.90821492927058770002e-10", series=_series(13, "")
-            ),
-        )
-    )
+    names = ("real", "f", "s", "bits", "bias", "shift", "least", "most", "upper", "lower", "series")
+    single = ("float", "f", "f", 32, 127, 23, "-104.0f", "89.0f", "0.693359375f", "-2.12194440e-4f", _series(7, "f"))
+    parts = ("6.93147180369123816490e-01", "1.90821492927058770002e-10")
+    double = ("double", "d", "", 64, 1023, 52, "-746.0", "710.0", *parts, _series(13, ""))
+    return "\n".join(_EXPONENTIAL.format(**dict(zip(names, words, strict=True))) for words in (single, double))
 
 
 def _series(degree: int, suffix: str) -> str:
@@ -126,14 +103,14 @@ typedef struct {{
     Touched touched;
     const int64_t *dense_starts, *dense_sizes;
     int64_t dense;
-    int64_t trials, steps, size, own, first_own;
+    int64_t trials, steps, size, own;
     char **in;
     const int64_t *in_strides, *in_steps, *stream;
     char **out;
     const int64_t *out_strides, *out_steps;
     char **constant, *scratch, *grad;
     void (*update)(int64_t, int64_t, char *const *, double *, int64_t);
-    char **rows;
+    char **rows, **row;
     int64_t columns, row_bytes;
     double *numbers;
     int64_t width, clock, first, rate;
@@ -144,7 +121,7 @@ typedef struct {{
 /* One trial after another, each for some steps: what it needs stays in the cache. */
 int train(const Training *a) {{
     int bad = 0;
-    char *i[{inputs} + 1], *o[{outputs} + 1], *row[{columns}];
+    char *i[{inputs} + 1], *o[{outputs} + 1], **row = a->row;
     for (int64_t t = 0; t < a->trials; t++) {{
         for (int64_t n = 1; n < a->columns; n++) row[n] = a->rows[n] + t * a->row_bytes;
         row[0] = a->grad;
@@ -161,7 +138,7 @@ int train(const Training *a) {{
             }}
             bad |= program(i, o, a->constant, a->scratch, a->pieces ? &some : 0);
             for (int64_t n = 0; n < a->own; n++)
-                memcpy(i[1 + n], o[a->first_own + n], a->out_strides[a->first_own + n]);
+                memcpy(i[1 + n], o[2 + n], a->out_strides[2 + n]);
             double *mine = a->numbers + t * a->width;
             mine[a->clock] = (double)(a->first + s);
             if (a->factors) mine[a->rate] = a->rates[t] * a->factors[s * a->factors_step + t];
@@ -176,10 +153,6 @@ int train(const Training *a) {{
     return bad;
 }}
 """
-COLUMNS = 32
-"""Most tensors of a row that an update reads and writes: gradient, parameters, state."""
-
-
 _ARGUMENTS = "char *const *in, char *const *out, char *const *constant, char *scratch, Touched *touched"
 
 
@@ -219,7 +192,7 @@ def written(low: Lowering, width: int) -> Written:
         calls.append(f"    bad |= {name}(in, out, constant, scratch, touched);")
     signature = f"static int program({_ARGUMENTS})"
     parts.append("\n".join([f"{signature} {{", "    int bad = 0;", *calls, "    return bad;", "}"]))
-    parts.append(_RUN.format(inputs=len(low.inputs), outputs=len(low.outputs), columns=COLUMNS))
+    parts.append(_RUN.format(inputs=len(low.inputs), outputs=len(low.outputs)))
     return Written("\n\n".join(parts), total + panel + LINE, tables)
 
 
