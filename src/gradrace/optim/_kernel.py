@@ -22,7 +22,8 @@ COMPILE_SECONDS = 0.3
 SAVED = (1e-4, 6e-6, 1.7e-9)
 # Bytes read that are worth a thread: a tenth of a millisecond, many times what waking one costs.
 PER_THREAD = 1 << 21
-TRIED_ELEMENTS = 64
+TRIED_ELEMENTS, LARGE_RATE = 64, 1e6
+"""Elements that a step without a gradient is tried on, and the learning rate: what hardly moves them would show."""
 
 
 class Stepped(Protocol):
@@ -118,6 +119,7 @@ class Rows:
         fields = {name: torch.rand(shape, dtype=dtype, generator=generator) for name in self.like}
         before, tried = [params.clone(), *(tensor.clone() for tensor in fields.values())], numbers.clone()
         tried[:, self.numbers.index("step")] = 2.0
+        tried[:, self.numbers.index("lr")] = LARGE_RATE
         self(torch.zeros(shape, dtype=dtype), params, fields, tried)
         alike = all(torch.equal(old, new) for old, new in zip(before, (params, *fields.values()), strict=True))
         return alike and not self._kernel.scalars
