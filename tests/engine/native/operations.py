@@ -165,7 +165,10 @@ def filled() -> Table:
 
 def shapes() -> Table:
     """Views, and what joins tensors or writes into a part of one."""
-    turned = lambda x: aten.permute.default(x, [1, 2, 0])  # noqa: E731
+
+    def turned(x: Tensor) -> Tensor:
+        return aten.permute.default(x, [1, 2, 0])
+
     for name in ("view", "reshape", "_unsafe_view"):
         found = getattr(aten, name).default
         yield name, lambda x, f=found: f(x, [6, -1]), [real(2, 3, 4)]
@@ -340,12 +343,16 @@ def sums() -> Table:
     yield "amin of whole numbers", lambda x: aten.amin.default(x, [1]), [whole(9, 3, 7) + 20]
     yield "amin of whole numbers, across", lambda x: aten.amin.default(x, [0]), [whole(9, 3, 7) + 20]
     for correction in (0, 1, None):
-        var = lambda x, c=correction: aten.var.correction(x, [0, 2], correction=c)  # noqa: E731
-        yield f"var, corrected by {correction}", var, [real(5, 3, 7)]
-        both = lambda x, c=correction: [  # noqa: E731
-            *(aten.var_mean.correction(x, [1], correction=c, keepdim=True)[n] for n in (0, 1))
-        ]
-        yield f"var_mean, corrected by {correction}", both, [real(5, 9)]
+        yield (
+            f"var, corrected by {correction}",
+            lambda x, c=correction: aten.var.correction(x, [0, 2], correction=c),
+            [real(5, 3, 7)],
+        )
+        yield (
+            f"var_mean, corrected by {correction}",
+            lambda x, c=correction: list(aten.var_mean.correction(x, [1], correction=c, keepdim=True)),
+            [real(5, 9)],
+        )
     yield (
         "var_mean of a costly value",
         lambda x: [
@@ -506,6 +513,12 @@ def images() -> Table:
             p[1],
         ],
         [ties.double()[None, None]],
+    )
+    # The place of a patch with nothing but padding and -inf is one of the image's, not of the padding's.
+    yield (
+        "max_pool2d_with_indices of nothing but -inf, padded",
+        lambda x: [(p := pool(x, [3, 3], [2, 2], [1, 1]))[0], p[1]],
+        [torch.full((1, 2, 5, 5), -INF, dtype=torch.float64)],
     )
 
 

@@ -93,7 +93,10 @@ def test_what_is_no_longer_needed_makes_room() -> None:
 def test_parts_of_a_list_are_computed_where_they_belong() -> None:
     aten = torch.ops.aten
     x, y = torch.randn(5, 7), torch.randn(4, 7)
-    rows = lambda x, y: aten.cat.default([aten.sum.dim_IntList(x, [1]), aten.sum.dim_IntList(y, [1])])  # noqa: E731
+
+    def rows(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return aten.cat.default([aten.sum.dim_IntList(x, [1]), aten.sum.dim_IntList(y, [1])])
+
     low = lowered(graph_of([Case("rows", rows, [x, y])]), [x, y])
     assert len(low.statements) == 2  # two sums, and nothing that copies
     (out,) = low.outputs

@@ -41,8 +41,7 @@ def test_products_of_many_sizes(dtype: torch.dtype, tolerance: float) -> None:
             Case(f"{name}, b turned", lambda a, b: aten.mm.default(a, aten.t.default(b)), [a, b.t().contiguous()]),
         ]
     a, b = real(3, 5, 7, dtype=dtype), real(3, 4, 7, dtype=dtype)
-    turned = lambda a, b: aten.bmm.default(a, aten.permute.default(b, [0, 2, 1]))  # noqa: E731
-    cases.append(Case("many, b turned", turned, [a, b]))
+    cases.append(Case("many, b turned", lambda a, b: aten.bmm.default(a, aten.permute.default(b, [0, 2, 1])), [a, b]))
     assert_equal_to_pytorch(found_and_expected(cases, [lambda tensor: tensor]), tolerance, tolerance)
 
 

@@ -93,14 +93,17 @@ class Convolution:
         lanes = width // self.out.dtype.itemsize
         return -(-self.window.places // lanes) * lanes
 
+    def _patches(self, width: int) -> int:
+        """Bytes of the patches of an image."""
+        return -(-self.window.terms * self._wide(width) * self.out.dtype.itemsize // LINE) * LINE
+
     def panel(self, width: int) -> int:
         """See ``Statement``."""
         window, size = self.window, self.out.dtype.itemsize
-        patches = -(-window.terms * self._wide(width) * size // LINE) * LINE
         inner, columns = (
             (window.places, window.group_filters) if self.kind == "filters" else (window.filters, window.places)
         )
-        return patches + products.room(inner, columns, width, size)
+        return self._patches(width) + products.room(inner, columns, width, size)
 
     def reads(self) -> set[Buffer]:
         """See ``Statement``."""
@@ -113,15 +116,14 @@ class Convolution:
     def lines(self, names: Names) -> list[str]:
         """See ``Statement``."""
         window, real = self.window, TYPES[self.out.dtype]
-        wide, size = self._wide(names.width), self.out.dtype.itemsize
-        patches = -(-window.terms * wide * size // LINE) * LINE
+        wide = self._wide(names.width)
         multiply = "product_f" if self.out.dtype is torch.float32 else "product_d"
         count, channels, height, width = window.images
         image = f"(n * {channels} + g * {window.channels}) * {height * width}"
         result = f"(n * {window.filters} + g * {window.group_filters}) * {window.places}"
         place = f"((i0 * {window.kernel[0]} + i1) * {window.kernel[1]} + i2) * {wide} + i3 * {window.out[1]} + i4"
         filters, terms, places = window.group_filters, window.terms, window.places
-        body = [f"{real} *patches = ({real} *)panel;", f"void *rest = (char *)panel + {patches};"]
+        body = [f"{real} *patches = ({real} *)panel;", f"void *rest = (char *)panel + {self._patches(names.width)};"]
         if self.kind != "images":
             assert self.images is not None
             image_name = names.of(self.images)
@@ -196,11 +198,15 @@ class MaxPool:
             for x in range(window.kernel[1]):
                 row = f"(i1 * {window.stride[0]} + {y * window.dilation[0]})"
                 column = f"(i2 * {window.stride[1]} + {x * window.dilation[1]})"
-                at = f"({row} - {self.pads[0]}) * {self.size[1]} + {column} - {self.pads[1]}"
+                down, across = f"({row} - {self.pads[0]})", f"({column} - {self.pads[1]})"
+                within = [f"{down} >= 0 && {down} < {self.size[0]}"] if self.pads[0] else []
+                within += [f"{across} >= 0 && {across} < {self.size[1]}"] if self.pads[1] else []
+                # Padding is never taken, though an image may be as low everywhere.
+                inside = "".join(f" && {condition}" for condition in within)
                 body.append(
-                    f"{{ const {real} v = image[{row} * {width} + {column}]; const int take = v > best || v != v || "
-                    f"(first && v == best); best = take ? v : best; place = take ? (int32_t)({at}) : place; "
-                    "first = take ? 0 : first; }"
+                    f"{{ const {real} v = image[{row} * {width} + {column}]; const int take = (v > best || v != v || "
+                    f"(first && v == best)){inside}; best = take ? v : best; first = take ? 0 : first; "
+                    f"place = take ? (int32_t)({down} * {self.size[1]} + {across}) : place; }}"
                 )
         to = f"(i0 * {window.out[0]} + i1) * {window.out[1]} + i2"
         body += [f"{names.of(self.out)}[{to}] = best;", f"{names.of(self.places)}[{to}] = place;"]

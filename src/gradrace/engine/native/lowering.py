@@ -90,10 +90,7 @@ class Lowering:
         return value_of(buffer, tensor.shape)
 
     def _called(self, node: fx.Node) -> Any:
-        name = (
-            str(node.target).removeprefix("aten.").split(".")[0] if node.target is not operator.getitem else "getitem"
-        )
-        known = RULES.get(name)
+        known = RULES.get(name_of(node))
         if known is None:
             raise Unsupported(str(node.target))
         args = fx.map_arg(node.args, self._known.__getitem__)
@@ -145,9 +142,8 @@ class Lowering:
 
     def reshape(self, value: Value, shape: Sequence[int]) -> Value:
         """Another shape, copied only where that is no view."""
-        shape = _filled(shape, value.size)
         if not value.size:
-            return Value(shape, value.expr if isinstance(value.expr, Const) else Const(0, value.dtype))
+            return Value(tuple(shape), value.expr if isinstance(value.expr, Const) else Const(0, value.dtype))
         try:
             return value.viewed(shape, reshaped(value.shape, shape))
         except NotAView:
@@ -155,8 +151,7 @@ class Lowering:
 
     def expand(self, value: Value, shape: Sequence[int]) -> Value:
         """Broadcast to a shape. What costs something is computed before, not for every copy."""
-        lead = len(shape) - len(value.shape)
-        wanted = tuple(value.shape[place - lead] if size == -1 else size for place, size in enumerate(shape))
+        wanted = tuple(shape)
         if wanted == value.shape:
             return value
         if spent_by(value.expr) > CHEAP and math.prod(wanted) > value.size:
@@ -236,12 +231,6 @@ def _inserted(dim: int) -> Any:
     return lambda strides: (0, (*strides[:dim], 0, *strides[dim:]))
 
 
-def _filled(shape: Sequence[int], size: int) -> tuple[int, ...]:
-    """A shape with its -1, if it has one, replaced by what makes up the size."""
-    known = math.prod(n for n in shape if n != -1)
-    return tuple(size // known if n == -1 else n for n in shape)
-
-
 _VIEWS = frozenset(
     {
         "view", "reshape", "_unsafe_view", "permute", "t", "transpose", "expand", "unsqueeze", "squeeze", "slice",
@@ -254,10 +243,7 @@ def uses(node: fx.Node) -> int:
     """How often a node's value is used, not counting views of it but what uses those."""
     total = 0
     for user in node.users:
-        name = (
-            str(user.target).removeprefix("aten.").split(".")[0] if user.target is not operator.getitem else "getitem"
-        )
-        total += uses(user) if user.op == "call_function" and name in _VIEWS else 1
+        total += uses(user) if user.op == "call_function" and name_of(user) in _VIEWS else 1
     return total
 
 
@@ -275,9 +261,7 @@ def expr_of(low: Lowering, arg: Any, shape: Sequence[int], dtype: torch.dtype) -
     """An argument, a tensor or a number, as an expression for each element of a shape."""
     if isinstance(arg, Value):
         return low.expand(arg, shape).expr
-    return (
-        Const(float(arg), dtype) if dtype.is_floating_point else Const(arg, torch.int64 if arg is not True else dtype)
-    )
+    return Const(float(arg) if dtype.is_floating_point else arg, dtype)
 
 
 def name_of(node: fx.Node) -> str:

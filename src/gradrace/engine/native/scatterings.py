@@ -44,7 +44,7 @@ class Scattering:
 
     def reads(self) -> set[Buffer]:
         """See ``Statement``."""
-        return loaded(self.expr) | {leaf.buffer for leaf in leaves(self.target)[0:] if isinstance(leaf, Load)}
+        return loaded(self.expr) | {leaf.buffer for leaf in leaves(self.target) if isinstance(leaf, Load)}
 
     def writes(self) -> tuple[Buffer, ...]:
         """See ``Statement``."""

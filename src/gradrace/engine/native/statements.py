@@ -155,6 +155,15 @@ def nest(sizes: Sequence[int], body: Sequence[str], simd: str = "", first: int =
     return [*lines, *body, *("}" * len(sizes))]
 
 
+def _extreme(dtype: torch.dtype, largest: bool) -> str:
+    """The largest or least number of a type, in C."""
+    if dtype.is_floating_point:
+        return "INFINITY" if largest else "-INFINITY"
+    known = torch.iinfo(torch.uint8 if dtype is torch.bool else dtype)
+    # C has no words for the least one of all: what stands for it is a difference.
+    return f"INT64_C({known.max})" if largest else f"(-INT64_C({-(known.min + 1)}) - 1)"
+
+
 SIMD = "#pragma omp simd"
 LARGE = 1 << 15
 """Elements of a second factor that is copied into one piece, whatever its order."""
@@ -244,7 +253,7 @@ class Reduction:
         strides = {id(leaf): [*order[0].strides[place], *order[1].strides[place]] for place, leaf in enumerate(some)}
         body = Body(names, strides, indices)
         value = body.converted(self.expr, self.out.dtype)
-        start = {"sum": "0", "max": "-INFINITY", "min": "INFINITY"}[self.kind]
+        start = "0" if self.kind == "sum" else _extreme(self.out.dtype, largest=self.kind == "min")
         first = [f"i{place}" for place in range(len(keeping.sizes))]
         target = names.of(self.out)
         where = Body(names, {}, first).place(0, keeping.strides[-1])
@@ -258,7 +267,8 @@ class Reduction:
             clause = "reduction(+: s)" if self.kind == "sum" else f"reduction({self.kind}: s) reduction(|: bad_s)"
             loop = nest(over.sizes, [*body.lines, more], f"{SIMD} {clause}" if simd else "", len(keeping.sizes))
             head = [f"{real} s = {start};", *(["int bad_s = 0;"] if self.kind != "sum" else [])]
-            tail = f"{target}[{where}] = s;" if self.kind == "sum" else f"{target}[{where}] = bad_s ? NAN : s;"
+            nan = self.kind != "sum" and self.out.dtype.is_floating_point
+            tail = f"{target}[{where}] = {'bad_s ? NAN : s' if nan else 's'};"
             return nest(keeping.sizes, [*head, *loop, tail])
         clear = nest(keeping.sizes, [f"{target}[{where}] = {start};"], SIMD)
         depth = len(over.sizes)

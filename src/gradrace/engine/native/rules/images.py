@@ -79,6 +79,11 @@ def _window(
     return Window(size, groups, kernel, strides, gaps, (1 if rows else out[-2], out[-1]), weights.shape[0]), pads
 
 
+def _check(weights: Value, transposed: bool) -> None:
+    if transposed or len(weights.shape) not in (3, 4):
+        raise Unsupported("a transposed convolution" if transposed else "a convolution in three dimensions")
+
+
 @rule("convolution")
 def _convolution(
     low: Lowering,
@@ -93,8 +98,7 @@ def _convolution(
     _: Any,
     groups: int,
 ) -> Value:
-    if transposed or len(weights.shape) not in (3, 4):
-        raise Unsupported("a transposed convolution" if transposed else "a convolution in three dimensions")
+    _check(weights, transposed)
     shape = shape_of(node)
     images, weights = _image(low, images), _image(low, weights)
     window, pads = _window(images, weights, shape, stride, padding, dilation, groups)
@@ -124,8 +128,7 @@ def _convolution_backward(
     groups: int,
     wanted: Sequence[bool],
 ) -> list[Value | None]:
-    if transposed or len(weights.shape) not in (3, 4):
-        raise Unsupported("a transposed convolution" if transposed else "a convolution in three dimensions")
+    _check(weights, transposed)
     results: list[Value | None] = [None, None, None]
     shapes = images.shape, weights.shape
     out = grad.shape
