@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from gradrace.errors import SpecError
 from gradrace.optim import _compiler
 from gradrace.race import paths
 from gradrace.race.paths import (
@@ -202,6 +203,9 @@ def test_a_plan_is_known_by_its_json() -> None:
     # A plan that was stored before there were such programs has none.
     old = {"engine": "vectorized", "reason": "", "stochastic": False, "steps": {}, "parameters": 1}
     assert not Plan.from_dict(old).compiled
+    assert not Plan.from_dict({**old, "compiled": []}).compiled
+    with pytest.raises(SpecError, match="planned by an earlier version of gradrace"):
+        Plan.from_dict({**old, "compiled": ["shared batches"]})
     assert not Plan.from_dict(old).opened
 
 

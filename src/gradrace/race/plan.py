@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import groupby
 from typing import Any
 
+from gradrace.errors import SpecError
 from gradrace.outcomes import Stage
 from gradrace.race.points import configuration, sobol
 from gradrace.race.rungs import rung_steps
@@ -70,7 +71,16 @@ class Plan:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Plan:
-        """The plan that ``to_dict`` described."""
+        """The plan that ``to_dict`` described.
+
+        Raises:
+            SpecError: it is of an earlier version, which put trials into other blocks.
+        """
+        if values.get("compiled") and not isinstance(values["compiled"], bool):
+            raise SpecError(
+                "This race was planned by an earlier version of gradrace, which compiled blocks otherwise, and cannot "
+                "go on. Start it anew on another store: --store PATH."
+            )
         known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
         made: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in known.items()}
         return cls(**made)
