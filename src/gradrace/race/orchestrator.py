@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import platform
 import time
@@ -91,8 +92,8 @@ def run(
     try:
         with Lanes(lanes, entry.spec.device) as workers:
             grounds = entry.grounds()
-            import gradrace.report  # noqa: F401  # takes scipy along: not at the end, now that lanes import anyway
-
+            # It takes scipy along: not at the end, now that lanes import anyway.
+            importlib.import_module("gradrace.report")
             workers.prepare(prepare, grounds)
             if store is None or record is None:
                 plan, step_costs = make_plan(entry, workers)
