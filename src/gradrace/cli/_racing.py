@@ -1,0 +1,161 @@
+"""Commands that race, and that show races."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gradrace.cli._app import (
+    JsonOption,
+    LanesOption,
+    ProfileOption,
+    QuietOption,
+    StoreOption,
+    app,
+    print_it,
+    show_summary,
+    the_api,
+)
+from gradrace.errors import SpecError
+from gradrace.race.ahead import lanes_ahead
+from gradrace.race.defaults import DEFAULT_CONTENDERS
+from gradrace.race.profile import process_seconds
+
+if TYPE_CHECKING:
+    from gradrace import Contender
+
+
+@app.command()
+def race(
+    workload: Annotated[str, typer.Argument(help="A built-in workload, or a .py file that defines one.")] = "digits",
+    optimizers: Annotated[
+        str, typer.Option(help="Names with commas between; a label in front, as in a=adam,b=adam.")
+    ] = ",".join(DEFAULT_CONTENDERS),
+    budget: Annotated[str, typer.Option(help="quick, standard or thorough.")] = "standard",
+    studies: Annotated[int | None, typer.Option(help="Independent tunings of each contender.")] = None,
+    trials: Annotated[int | None, typer.Option(help="Trials in each study.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Fresh seeds that confirm each study's choice.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Training steps of a trial.")] = None,
+    schedule: Annotated[str, typer.Option(help="Of the learning rate: constant, cosine or linear.")] = "constant",
+    warmup: Annotated[float, typer.Option(help="Share of the steps over which the learning rate first rises.")] = 0.0,
+    clip_norm: Annotated[float, typer.Option(help="Greatest length of a gradient; 0 for no clipping.")] = 0.0,
+    decoupled_weight_decay: Annotated[
+        float, typer.Option(help="Share of the learning rate by which weights shrink at each step.")
+    ] = 0.0,
+    decay_biases: Annotated[
+        bool, typer.Option("--decay-biases/--no-decay-biases", help="Decay biases and scales of norms too.")
+    ] = False,
+    ema: Annotated[float, typer.Option(help="Evaluate with an average of weights that keeps this share.")] = 0.0,
+    halving: Annotated[
+        bool, typer.Option("--halving/--no-halving", help="Drop half of a study's trials at 1/4 and 1/2 of the steps.")
+    ] = True,
+    batch_size: Annotated[int | None, typer.Option(help="Examples in a batch. Default: the workload's.")] = None,
+    engine: Annotated[
+        str, typer.Option(help="auto measures which is fastest; or compiled, vectorized, loop.")
+    ] = "auto",
+    currency: Annotated[str, typer.Option(help="Budgets are equal in gradients, or in seconds.")] = "gradients",
+    lanes: LanesOption = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    deterministic: Annotated[
+        bool, typer.Option("--deterministic", help="On CUDA: only operations that repeat to the bit.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Everything random in the race follows from it.")] = 0,
+    store: StoreOption = None,
+    json: JsonOption = None,
+    quiet: QuietOption = False,
+    profile: ProfileOption = False,
+) -> None:
+    """Race optimizers on a workload and print the verdict."""
+    with lanes_ahead(device):
+        api = the_api()
+        before = process_seconds()
+        result = api.race(
+            workload,
+            [contender_of(word) for word in optimizers.split(",")],
+            budget=budget,
+            studies=studies,
+            trials=trials,
+            seeds=seeds,
+            steps=steps,
+            schedule=schedule,
+            warmup=warmup,
+            clip_norm=clip_norm,
+            decoupled_weight_decay=decoupled_weight_decay,
+            decay_biases=decay_biases,
+            ema=ema,
+            halving=halving,
+            batch_size=batch_size,
+            engine=engine,
+            currency=currency,
+            lanes=lanes,
+            device=device,
+            deterministic=deterministic,
+            seed=seed,
+            store=store,
+            json=None if json == "-" else json,
+            quiet=quiet,
+        )
+    show_summary(result.to_json(), json, before if profile else None)
+
+
+def contender_of(word: str) -> Contender:
+    from gradrace import Contender
+
+    label, equals, name = word.strip().rpartition("=")
+    if equals and not label:
+        raise SpecError(
+            f"The contender '{word}' has no label before '='. Write label=optimizer, or the optimizer alone."
+        )
+    return Contender(name, label=label)
+
+
+@app.command()
+def resume(
+    race: Annotated[str, typer.Argument(metavar="ID", help="The race's id, or its first four digits or more.")],
+    lanes: LanesOption = None,
+    store: StoreOption = None,
+    json: JsonOption = None,
+    quiet: QuietOption = False,
+    profile: ProfileOption = False,
+) -> None:
+    """Go on with a race that was stopped or killed."""
+    with lanes_ahead():
+        api = the_api()
+        before = process_seconds()
+        if json not in (None, "-"):
+            api.check_writable(Path(json))
+        summary = api.resume(race, store=store, lanes=lanes, quiet=quiet).to_json()
+    if json not in (None, "-"):
+        api.write_json(summary, Path(json))
+    show_summary(summary, json, before if profile else None)
+
+
+@app.command()
+def show(
+    race: Annotated[str, typer.Argument(metavar="ID", help="The race's id, or its first four digits or more.")],
+    store: StoreOption = None,
+    json: JsonOption = None,
+) -> None:
+    """Print the verdict of a stored race."""
+    from gradrace.race import api
+    from gradrace.store import open_store
+
+    with open_store(api.store_path(store), must_exist=True) as opened:
+        summary = api.result_of(opened, race).to_json()
+    if json not in (None, "-"):
+        api.check_writable(Path(json))
+        api.write_json(summary, Path(json))
+    show_summary(summary, json)
+
+
+@app.command()
+def races(store: StoreOption = None) -> None:
+    """List the races of a store, newest first."""
+    from gradrace.race import api
+    from gradrace.report import cards
+    from gradrace.store import open_store
+
+    with open_store(api.store_path(store), must_exist=True) as opened:
+        print_it(cards.races(opened.races()))
