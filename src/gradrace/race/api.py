@@ -15,6 +15,7 @@ from platformdirs import user_data_path
 from gradrace._version import __version__
 from gradrace.errors import SpecError, StoreError
 from gradrace.optimizers import AnyOptimizer
+from gradrace.outcomes import Outcome
 from gradrace.race.ahead import lanes_ahead
 from gradrace.race.defaults import DEFAULT_CONTENDERS
 from gradrace.race.orchestrator import Entry, Silent, Watch, has_ended, lane_count, run
@@ -132,6 +133,23 @@ def resume(race: str, *, store: str | Path | None = None, lanes: int | None = No
     with lanes_ahead(record.spec["race"]["device"]):
         entry = entry_of(record)
         return RaceResult(run_entry(entry, path, lane_count(lanes, entry.spec.device), quiet))
+
+
+def raced(
+    entry: Entry, path: Path, lanes: int | None = None, quiet: bool = True
+) -> tuple[dict[str, Any], list[Outcome]]:
+    """The summary of a race and the outcomes of its trials: from the store at ``path`` if it ended there, else run now.
+
+    For those that need many races: one that has ended costs no lanes.
+    """
+    if path.exists():
+        with open_store(path) as store:
+            if has_ended(store, entry.id):
+                return _summary(store, store.race(entry.id)), store.outcomes(entry.id)
+    with lanes_ahead(entry.spec.device):
+        summary = run_entry(entry, path, lane_count(lanes, entry.spec.device), quiet)
+    with open_store(path) as store:
+        return summary, store.outcomes(entry.id)
 
 
 def result_of(store: Store, race: str) -> RaceResult:

@@ -1,0 +1,130 @@
+"""Parts of claims that many share: better, not worse by much, an interval on one side of a bound.
+
+All of them rest on the test of the verdict, ``compare``: the study is the unit of replication. A claim of several parts
+passes ``parts``, and each part is tested at 5 % divided by so many, so that a true claim of any number of parts is
+refuted by luck in at most 5 % of suites.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from gradrace.claims._base import Check
+from gradrace.claims._raced import Raced
+from gradrace.report.sentences import interval as bounds_in_words
+from gradrace.report.sentences import number
+from gradrace.verdict import Decision, Direction, Pair, compare, mean_interval
+
+LEVEL = 0.05
+SHARE = 0.05
+"""As good: within this share of what the best contender gained over the untrained model."""
+
+
+def better(raced: Raced, label: str, other: str, parts: int = 1) -> Check:
+    """``label`` is detectably better than ``other``; refuted where it is detectably worse."""
+    pair = _pair(raced.scores(label), raced.scores(other), raced.direction, parts)
+    return _checked(
+        f"{label} is better than {other} on {raced.name}",
+        pair,
+        f"{raced.metric} {number(raced.mean(label))} against {number(raced.mean(other))}, difference "
+        f"{number(pair.difference)} {bounds_in_words(pair.interval)}",
+    )
+
+
+def not_worse(raced: Raced, label: str, other: str, parts: int = 1, share: float = SHARE) -> Check:
+    """``label`` is not worse than ``other`` by more than a share of the best contender's gain: non-inferiority.
+
+    ``label`` is given the margin as a present and then compared: detectably better with it, it is as good; detectably
+    worse in spite of it, it is not.
+    """
+    margin = share * raced.gain()
+    present = margin if raced.direction == "max" else -margin
+    pair = _pair(raced.scores(label) + present, raced.scores(other), raced.direction, parts)
+    without = pair.difference - present
+    ends = None if pair.interval is None else [end - present for end in pair.interval]
+    return _checked(
+        f"{label} is as good as {other} on {raced.name}, or better (margin {number(margin)})",
+        pair,
+        f"{raced.metric} {number(raced.mean(label))} against {number(raced.mean(other))}, difference "
+        f"{number(without)} {bounds_in_words(ends)}",
+    )
+
+
+def less(part: str, first: np.ndarray, second: np.ndarray, what: str, parts: int = 1) -> Check:
+    """The mean of ``first`` [K] over studies is below that of ``second``; refuted where it is detectably above."""
+    usable = np.isfinite(first) & np.isfinite(second)
+    few = _too_few(part, usable)
+    if few is not None:
+        return few
+    pair = _pair(first[usable][:, None], second[usable][:, None], "min", parts)
+    evidence = f"{what} {number(float(first[usable].mean()))} against {number(float(second[usable].mean()))}"
+    return _checked(part, pair, f"{evidence}, difference {number(pair.difference)} {bounds_in_words(pair.interval)}")
+
+
+def below(part: str, values: np.ndarray, bound: float, what: str, parts: int = 1) -> Check:
+    """The mean of ``values`` [K] over studies is below a bound; refuted where its interval lies above."""
+    return within(part, values, -math.inf, bound, what, parts)
+
+
+def above(part: str, values: np.ndarray, bound: float, what: str, parts: int = 1) -> Check:
+    """The mean of ``values`` [K] over studies is above a bound; refuted where its interval lies below."""
+    return within(part, values, bound, math.inf, what, parts)
+
+
+def within(part: str, values: np.ndarray, low: float, high: float, what: str, parts: int = 1) -> Check:
+    """The mean of ``values`` [K] over studies lies in a range: its interval does; refuted where it lies outside."""
+    usable = np.isfinite(values)
+    few = _too_few(part, usable)
+    if few is not None:
+        return few
+    mean, ends = mean_interval(values[usable], 1 - LEVEL / parts)
+    assert ends is not None
+    inside = low <= ends[0] and ends[1] <= high
+    outside = ends[1] < low or ends[0] > high
+    so = True if inside else False if outside else None
+    more = None
+    if so is None:
+        more = f"The interval reaches over {number(high if ends[1] > high else low)}; more studies would narrow it."
+    evidence = f"{what} {number(mean)} {bounds_in_words(ends)}"
+    numbers = {"mean": mean, "interval": list(ends), "bounds": [_finite(low), _finite(high)]}
+    return Check(part, so, evidence, more, numbers)
+
+
+def _too_few(part: str, usable: np.ndarray) -> Check | None:
+    if usable.sum() >= 3:
+        return None
+    count = int(usable.sum())
+    return Check(part, None, f"only {count} of {len(usable)} studies have a value", "At least 3 studies are needed.")
+
+
+def _pair(first: np.ndarray, second: np.ndarray, direction: Direction, parts: int) -> Pair:
+    return compare({"first": first, "second": second}, direction, LEVEL / parts)[0]
+
+
+def _checked(part: str, pair: Pair, evidence: str) -> Check:
+    so = {Decision.A_BETTER: True, Decision.B_BETTER: False, Decision.UNDECIDED: None}[pair.decision]
+    more = None
+    if so is None:
+        more = pair.reason or "The two are too close: no number of studies up to 1,000 would tell them apart."
+        if pair.studies_to_decide is not None:
+            more = f"About {pair.studies_to_decide} studies, if difference and spread are as seen."
+    numbers = {
+        "difference": pair.difference,
+        "interval": None if pair.interval is None else list(pair.interval),
+        "p": pair.p,
+        "studies_to_decide": pair.studies_to_decide,
+    }
+    return Check(part, so, evidence, more, numbers)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def slopes(x: Sequence[float], y: np.ndarray) -> np.ndarray:
+    """Least-squares slopes [K] of ``y`` [K, n] against ``x`` [n], one for each study."""
+    away = np.asarray(x, dtype=float) - np.mean(x)
+    return (y * away).sum(axis=1) / (away**2).sum()

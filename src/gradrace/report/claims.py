@@ -1,0 +1,69 @@
+"""What came of claims, as a person reads it in a terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from gradrace.report.sentences import listed
+
+STYLES = {"holds": "bold green", "does not hold": "bold red", "undecided": "bold yellow"}
+MARKS = {True: Text("yes", style="green"), False: Text("no", style="bold red"), None: Text("open", style="yellow")}
+
+
+def render(document: Mapping[str, Any]) -> RenderableType:
+    """The count of each outcome, a table of claims, then each claim with its parts."""
+    found = document["claims"]
+    counts = Counter(known["outcome"] for known in found)
+    words = listed([f"{counts[outcome]} {_verb(outcome, counts[outcome])}" for outcome in STYLES if counts[outcome]])
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for column in ("claim", "outcome", "what it says"):
+        table.add_column(column)
+    for known in found:
+        outcome = Text(known["outcome"], style=STYLES[known["outcome"]], no_wrap=True)
+        table.add_row(Text(known["claim"], style="bold", no_wrap=True), outcome, Text(known["title"]))
+    plural = "s" if len(found) != 1 else ""
+    parts: list[RenderableType] = [Text(f"\nOf {len(found)} claim{plural} {words}.", style="bold"), Text(), table]
+    for known in found:
+        parts += _claim(known)
+    if document["quick"]:
+        parts.append(
+            Text("\nThese were the short races (--quick). The full ones have more trials and steps.", style="dim")
+        )
+    return Group(*parts)
+
+
+def statements(known: Mapping[str, Any]) -> RenderableType:
+    """All claims with their source and what would refute them, before any race. Duck-typed."""
+    parts: list[RenderableType] = []
+    for name, claim in known.items():
+        parts.append(Text.assemble((f"\n{name}", "bold"), f": {claim.title}"))
+        lines = (claim.statement, f"Source: {claim.source}.", f"Refuted if: {claim.refuted_by}")
+        parts += [Padding(Text(line), (0, 0, 0, 2)) for line in lines]
+    return Group(*parts)
+
+
+def _verb(outcome: str, count: int) -> str:
+    if outcome == "undecided":
+        return "is undecided" if count == 1 else "are undecided"
+    if outcome == "holds":
+        return "holds" if count == 1 else "hold"
+    return "does not hold" if count == 1 else "do not hold"
+
+
+def _claim(known: Mapping[str, Any]) -> list[RenderableType]:
+    heading = Text.assemble((f"\n{known['claim']}", "bold"), ": ", (known["outcome"], STYLES[known["outcome"]]))
+    table = Table.grid(padding=(0, 2, 0, 0))
+    for check in known["checks"]:
+        words = f"{check['part']}: {check['evidence']}."
+        if check["more"]:
+            words += f" {check['more']}"
+        table.add_row(MARKS[check["so"]], Text(words))
+    lines = (known["statement"], f"Source: {known['source']}.", f"Refuted if: {known['refuted_by']}")
+    return [heading, *(Padding(Text(line, style="dim"), (0, 0, 0, 2)) for line in lines), Padding(table, (0, 0, 0, 2))]
