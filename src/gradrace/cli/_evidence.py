@@ -1,7 +1,8 @@
-"""Commands that settle claims."""
+"""Commands that settle claims, recommend, and show the evidence."""
 
 from __future__ import annotations
 
+import json as json_module
 from pathlib import Path
 from typing import Annotated
 
@@ -35,10 +36,57 @@ def claims(
         check_writable(Path(json))
     result = settle(names or (), quick=quick, seed=seed, store=store, lanes=lanes, quiet=quiet).to_json()
     if json == "-":
-        import json as json_module
-
         print(json_module.dumps(result, indent=1, allow_nan=False))
         return
     if json is not None:
         write_json(result, Path(json))
     print_it(pages.render(result))
+
+
+@app.command()
+def recommend(
+    workload: Annotated[str, typer.Argument(help="A built-in workload, or a .py file that defines one.")] = "digits",
+    race: Annotated[str | None, typer.Option(help="By this race, whatever it was on.")] = None,
+    store: StoreOption = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Say which optimizer to try first, which second, at which rates, and what that is based on."""
+    from gradrace.evidence._recommend import recommend as ask
+    from gradrace.report import evidence as pages
+
+    found = ask(workload, race=race, store=store)
+    if json:
+        print(json_module.dumps(found.to_json(), indent=1, allow_nan=False))
+    else:
+        print_it(pages.recommendation(found.to_json()))
+
+
+@app.command()
+def table(json: Annotated[bool, typer.Option("--json", help="Print the whole evidence file.")] = False) -> None:
+    """Print the primer's table with what was measured, and the claims, from the shipped evidence: nothing is raced."""
+    from gradrace.evidence import evidence
+    from gradrace.report import evidence as pages
+
+    if json:
+        print(json_module.dumps(evidence(), indent=1, allow_nan=False))
+    else:
+        print_it(pages.render(evidence()))
+
+
+@app.command("evidence")
+def evidence_(
+    out: Annotated[Path | None, typer.Option(help="The file to write. Default: the package's own.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Short races, to try the whole; not what is shipped.")] = False,
+    seed: Annotated[int, typer.Option(help="Of every race.")] = 0,
+    lanes: LanesOption = None,
+    store: StoreOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Race the primer's suite and all claims, and write the evidence file: about an hour on two cores."""
+    from gradrace.evidence._write import make_evidence, shipped_path, write_evidence
+    from gradrace.race.api import check_writable
+
+    path = out or shipped_path()
+    check_writable(path)
+    document = make_evidence(quick=quick, seed=seed, store=store, lanes=lanes, quiet=quiet)
+    print(f"{path}: {write_evidence(document, path):,} bytes")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -22,14 +22,12 @@ def render(document: Mapping[str, Any]) -> RenderableType:
     found = document["claims"]
     counts = Counter(known["outcome"] for known in found)
     words = listed([f"{counts[outcome]} {_verb(outcome, counts[outcome])}" for outcome in STYLES if counts[outcome]])
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for column in ("claim", "outcome", "what it says"):
-        table.add_column(column)
-    for known in found:
-        outcome = Text(known["outcome"], style=STYLES[known["outcome"]], no_wrap=True)
-        table.add_row(Text(known["claim"], style="bold", no_wrap=True), outcome, Text(known["title"]))
     plural = "s" if len(found) != 1 else ""
-    parts: list[RenderableType] = [Text(f"\nOf {len(found)} claim{plural} {words}.", style="bold"), Text(), table]
+    parts: list[RenderableType] = [
+        Text(f"\nOf {len(found)} claim{plural} {words}.", style="bold"),
+        Text(),
+        table(found),
+    ]
     for known in found:
         parts += _claim(known)
     if document["quick"]:
@@ -37,6 +35,17 @@ def render(document: Mapping[str, Any]) -> RenderableType:
             Text("\nThese were the short races (--quick). The full ones have more trials and steps.", style="dim")
         )
     return Group(*parts)
+
+
+def table(found: Sequence[Mapping[str, Any]]) -> RenderableType:
+    """One line for each claim: its name, its outcome and what it says."""
+    rows = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for column in ("claim", "outcome", "what it says"):
+        rows.add_column(column)
+    for known in found:
+        outcome = Text(known["outcome"], style=STYLES[known["outcome"]], no_wrap=True)
+        rows.add_row(Text(known["claim"], style="bold", no_wrap=True), outcome, Text(known["title"]))
+    return rows
 
 
 def statements(known: Mapping[str, Any]) -> RenderableType:

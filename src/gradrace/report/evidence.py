@@ -1,0 +1,35 @@
+"""The shipped evidence, and what it recommends, as a person reads them in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.text import Text
+
+from gradrace.report import claims, suite_terminal
+
+
+def render(document: Mapping[str, Any]) -> RenderableType:
+    """The suite with the primer's table, the claims in short, and what it was made with."""
+    machine, settled = document["machine"], document["claims"]
+    made = (
+        f"Measured on {document['created'][:10]} with gradrace {document['gradrace']} and torch {machine['torch']} on "
+        f"{machine['cores']} cores ({machine['processor']}, {machine['system']}), seed {document['seed']}, by: "
+        f"{document['command']}. Nothing was raced for this table."
+    )
+    heading = Text("\nClaims", style="bold")
+    return Group(
+        suite_terminal.render(document["suite"]),
+        heading,
+        Padding(claims.table(settled["claims"]), (0, 0, 0, 2)),
+        Text(f"\n{made}", style="dim"),
+    )
+
+
+def recommendation(document: Mapping[str, Any]) -> RenderableType:
+    """The sentence, and the line to paste."""
+    code = Text(document["code"], style="bold green", no_wrap=True, overflow="ignore")
+    return Group(Text(f"\n{document['sentence']}"), Padding(code, (1, 4, 0, 4)))
