@@ -14,6 +14,8 @@ from gradrace._version import __version__
 from gradrace.errors import DataError, GradraceError, Interrupted, SpecError, StoreError, WorkloadError
 
 if TYPE_CHECKING:
+    from gradrace.claims._settle import settle
+    from gradrace.evidence._recommend import recommend
     from gradrace.optimizers import Optimizer, optimizers
     from gradrace.race.api import race, resume
     from gradrace.race.result import RaceResult
@@ -41,12 +43,16 @@ __all__ = [
     "__version__",
     "optimizers",
     "race",
+    "recommend",
     "reporting",
     "resume",
+    "settle",
     "workloads",
 ]
 
 _HOME = {
+    "gradrace.claims._settle": ("settle",),
+    "gradrace.evidence._recommend": ("recommend",),
     "gradrace.optimizers": ("Optimizer", "optimizers"),
     "gradrace.race.api": ("race", "resume"),
     "gradrace.race.result": ("RaceResult",),

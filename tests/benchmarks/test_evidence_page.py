@@ -1,0 +1,33 @@
+"""docs/evidence.md is made of the shipped evidence, and every verdict in it comes out again by plain arithmetic."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent.parent / "benchmarks"))
+import evidence_pages
+
+from gradrace.evidence import evidence
+
+
+def test_the_page_is_made_of_the_shipped_evidence() -> None:
+    assert evidence_pages.PAGE.read_text(encoding="utf-8") == evidence_pages.page()
+
+
+@pytest.mark.parametrize("name", evidence()["races"])
+def test_every_verdict_comes_out_again_by_hand(name: str) -> None:
+    race = evidence()["races"][name]
+    pairs = evidence_pages.holm(race)
+    usual = [pair for pair in race["pairs"] if pair["reason"] is None]
+    assert usual
+    for pair in usual:
+        known = pairs[pair["a"], pair["b"]]
+        # The evidence keeps six digits of each value; of a difference of nearly equal values fewer are left.
+        assert known["mean"] == pytest.approx(pair["difference"], rel=1e-2, abs=1e-6)
+        assert known["p"] == pytest.approx(pair["p"], rel=5e-2)
+        assert known["p_adjusted"] == pytest.approx(pair["p_adjusted"], rel=5e-2)
+        assert known["decided"] == (pair["decision"] != "no detectable difference")
+        assert known["interval"] == pytest.approx(pair["interval"], rel=5e-2, abs=1e-5)
