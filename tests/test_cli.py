@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from gradrace import cli
 from gradrace.errors import GradraceError
 from gradrace.optimizers import optimizers
+from gradrace.race import suite as suites
 from gradrace.workloads import workloads
 
 SMALL = ["--studies", "3", "--trials", "4", "--seeds", "2", "--steps", "40"]
@@ -132,12 +133,24 @@ def test_race_show_races_and_resume(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("inline_lanes")
 def test_a_suite_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gradrace.race.suite.suite", lambda name: {"linear": None, "quadratic": None})
+    monkeypatch.setattr(suites, "suite", lambda name: {"linear": None, "quadratic": None})
     file, place = tmp_path / "suite.json", ["--store", str(tmp_path / "races.db")]
-    words = ["race", "--suite", "primer", "--optimizers", "sgd,b=adam", *SMALL, "--steps", "8", *place]
+    words = [
+        "race",
+        "--suite",
+        "primer",
+        "--optimizers",
+        "sgd,b=adam",
+        *SMALL,
+        "--steps",
+        "8",
+        "--engine",
+        "loop",
+        *place,
+    ]
     raced = gradrace(*words, "--json", str(file))
     assert raced.exit_code == 0, raced.exception
-    for part in ("Suite primer", "quadratic", "b         torch.optim.Adam(", "Across workloads"):
+    for part in ("Suite primer", "quadratic", "b    torch.optim.Adam(", "Across workloads"):
         assert part in raced.stdout
     for part in ("Workload 1 of 2: linear", "Workload 2 of 2: quadratic"):
         assert part in raced.stderr

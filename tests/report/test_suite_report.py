@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gradrace.report import suite_terminal, terminal
+from gradrace.report import suite_sentences, suite_terminal, terminal
 from gradrace.report.suite import summarize_suite
 from gradrace.verdict import compare, standings
 
@@ -150,6 +150,15 @@ def test_a_suite_that_is_decided() -> None:
     assert suite["verdict"] == (
         "a has the best mean rank over 8 workloads (1.00, where 1 is first on each and 3 is last), detectably better "
         "across them than c. It cannot be told apart from b."
+    )
+
+
+def test_a_suite_that_tells_only_that_there_is_a_difference() -> None:
+    mean = {"a": 1.5, "b": 1.5, "c": 3.0}
+    ranks = {"mean": mean, "workloads": 4, "p": 0.04, "alpha": 0.05, "critical_difference": 1.66, "apart": []}
+    assert suite_sentences.verdict(list(mean), ranks) == (
+        "a and b share the best mean rank over 4 workloads (1.50, where 1 is first on each and 3 is last). Not all "
+        "contenders are equally good (Friedman's test, p = 0.04), but it cannot be told which is the best."
     )
 
 

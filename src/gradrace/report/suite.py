@@ -59,7 +59,7 @@ def summarize_suite(
                 f"{summary['workload']['name']} has {', '.join(summary['plan']['contenders'])}."
             )
     scales = {_name(summary): _scale(summary) for summary in finished}
-    judged = [summary for summary in finished if any(row["code"] for row in summary["standings"])]
+    judged = [summary for summary in finished if _works(summary)]
     scores = {_name(s): {row["label"]: row["test"]["values"] for row in s["standings"]} for s in judged}
     scores = {workload: {label: of[label] for label in labels} for workload, of in scores.items()}
     directions = {_name(summary): summary["workload"]["direction"] for summary in judged}
@@ -112,6 +112,11 @@ def _name(summary: Mapping[str, Any]) -> str:
     return summary["workload"]["name"]
 
 
+def _works(summary: Mapping[str, Any]) -> bool:
+    """Whether any contender has a working configuration."""
+    return any(row["code"] for row in summary["standings"])
+
+
 def _scale(summary: Mapping[str, Any]) -> Normalized:
     scores = {row["label"]: row["test"]["values"] for row in summary["standings"]}
     return normalized(scores, summary["workload"]["direction"], summary["plan"]["untrained"])
@@ -136,6 +141,7 @@ def _workload(summary: Mapping[str, Any], scale: Normalized) -> dict[str, Any]:
         "studies": summary["plan"]["studies"],
         "untrained": summary["plan"]["untrained"],
         "scale": scale.scale.value,
+        "works": _works(summary),
         "standings": [
             {
                 **{name: row[name] for name in kept},

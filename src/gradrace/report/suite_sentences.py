@@ -36,15 +36,14 @@ def verdict(contenders: Sequence[str], ranks: Mapping[str, Any]) -> str:
     if beaten:
         rest = f" It cannot be told apart from {listed(others)}." if others else ""
         return f"{lead}, detectably better across them than {listed(beaten)}.{rest}"
-    differ = (
-        f"Friedman's test says that not all contenders are equally good (p = {number(ranks['p'])}), but it cannot be "
-        "told which is the best."
-        if ranks["p"] < ranks["alpha"]
-        else f"their ranks could as well be luck (Friedman's test, p = {number(ranks['p'])})."
-    )
     if ranks["p"] < ranks["alpha"]:
-        return f"{lead}. {differ}"
-    return f"No detectable difference across the suite: {lead}, but {differ}"
+        return (
+            f"{lead}. Not all contenders are equally good (Friedman's test, p = {number(ranks['p'])}), but it cannot "
+            "be told which is the best."
+        )
+    test = "the sign test" if len(contenders) == 2 else "Friedman's test"
+    luck = f"but their ranks could as well be luck ({test}, p = {number(ranks['p'])})"
+    return f"No detectable difference across the suite: {lead}, {luck}."
 
 
 def use(known: Mapping[str, Any], contenders: int) -> str:
@@ -75,7 +74,7 @@ def nothing_worked_on(workloads: Sequence[str]) -> str:
     """Workloads that say nothing."""
     return (
         f"On {listed(workloads)} no contender has a working configuration: every trial diverged or failed. "
-        "Averages, ranks and the table leave it out."
+        f"Averages, ranks and the table leave {'it' if len(workloads) == 1 else 'them'} out."
     )
 
 

@@ -45,7 +45,7 @@ def _claims(suite: Mapping[str, Any]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 1, 0), expand=True)
     for name, ratio in (("optimizer", None), ("idea", 5), ("said to suit", 4), ("best here on", 6)):
         table.add_column(name, ratio=ratio)
-    for name in (f"of {counted} workloads", "step", "state"):
+    for name in (f"of {counted} workload{'s' if counted != 1 else ''}", "step", "state"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in suite["table"]:
         uses = "\n".join(f"- {sentences.use(known, contenders)}" for known in row["best_uses"])
@@ -94,6 +94,8 @@ def _workloads(suite: Mapping[str, Any]) -> Iterator[RenderableType]:
             rows = [by_label[label] for label in labels]
             cells = [
                 Text(f"{number(row['test']['mean'])} [{row['place']}]", style="bold" if row["place"] == 1 else "")
+                if work["works"]
+                else "-"
                 for row in rows
             ]
             table.add_row(Text(work["name"], style="bold"), Text(f"{work['metric']} ({better})"), *cells)
@@ -109,7 +111,7 @@ def _side_by_side(suite: Mapping[str, Any]) -> Iterator[list[str]]:
 
 def _across(suite: Mapping[str, Any]) -> Table:
     profiles = suite["profiles"]
-    table = _table("contender", Text("mean rank", justify="right"), "interquartile mean", "")
+    table = _table("contender", Text("mean rank", justify="right"), "interquartile mean", "its 95 % interval")
     for tau in profiles["taus"] if profiles["shares"] else ():
         table.add_column("fastest" if tau == 1 else f"in {tau:g}x", justify="right")
     if profiles["shares"]:
