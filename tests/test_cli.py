@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from gradrace import cli
 from gradrace.errors import GradraceError
 from gradrace.optimizers import optimizers
+from gradrace.race import suite as suites
 from gradrace.workloads import workloads
 
 SMALL = ["--studies", "3", "--trials", "4", "--seeds", "2", "--steps", "40"]
@@ -69,6 +70,12 @@ BROKEN = "def deep():\n    raise KeyError('my mistake')\ndeep()\n"
         (["broken.py"], "broken.py raised while it was loaded:"),
         (["empty.py"], "The file empty.py must define workload = Workload(...)"),
         (["missing.py"], "There is no workload file 'missing.py'."),
+        (["--suite", "primr"], "There is no suite 'primr'. Did you mean 'primer'? Known: primer."),
+        (["digits", "--suite", "primer"], "Both the workload 'digits' and --suite primer were given."),
+        (["--suite", "primer", "--profile"], "--profile tells where the seconds of one race went"),
+        (["--suite", "primer", "--optimizers", "adm"], "There is no optimizer 'adm'."),
+        (["--suite", "primer", "--steps", "3"], "The number of steps is 3"),
+        (["--suite", "primer", "--json", "nowhere/suite.json"], "cannot be written to 'nowhere/suite.json'"),
     ],
 )
 def test_a_bad_race_is_refused_and_nothing_is_written(
@@ -122,6 +129,34 @@ def test_race_show_races_and_resume(tmp_path: Path) -> None:
     absent = str(tmp_path / "absent.db")
     assert f"There is no store at {absent}" in refused("races", "--store", absent)
     assert not Path(absent).exists()
+
+
+@pytest.mark.usefixtures("inline_lanes")
+def test_a_suite_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suites, "suite", lambda name: {"linear": None, "quadratic": None})
+    file, place = tmp_path / "suite.json", ["--store", str(tmp_path / "races.db")]
+    words = [
+        "race",
+        "--suite",
+        "primer",
+        "--optimizers",
+        "sgd,b=adam",
+        *SMALL,
+        "--steps",
+        "8",
+        "--engine",
+        "loop",
+        *place,
+    ]
+    raced = gradrace(*words, "--json", str(file))
+    assert raced.exit_code == 0, raced.exception
+    for part in ("Suite primer", "quadratic", "b    torch.optim.Adam(", "Across workloads"):
+        assert part in raced.stdout
+    for part in ("Workload 1 of 2: linear", "Workload 2 of 2: quadratic"):
+        assert part in raced.stderr
+    suite = json.loads(file.read_text())
+    assert (suite["suite"], suite["contenders"]) == ("primer", ["sgd", "b"])
+    assert json.loads(gradrace(*words, "--json", "-", "-q").stdout) == suite
 
 
 def test_a_profile_adds_up(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gradrace.race.api import race, resume
     from gradrace.race.result import RaceResult
     from gradrace.race.spec import Contender
+    from gradrace.race.suite import SuiteResult, race_suite
     from gradrace.space import Choice, LogUniform, Uniform
     from gradrace.workloads import METRICS, Metric, StopTraining, Workload, reporting, workloads
 
@@ -37,12 +38,14 @@ __all__ = [
     "SpecError",
     "StopTraining",
     "StoreError",
+    "SuiteResult",
     "Uniform",
     "Workload",
     "WorkloadError",
     "__version__",
     "optimizers",
     "race",
+    "race_suite",
     "recommend",
     "reporting",
     "resume",
@@ -57,6 +60,7 @@ _HOME = {
     "gradrace.race.api": ("race", "resume"),
     "gradrace.race.result": ("RaceResult",),
     "gradrace.race.spec": ("Contender",),
+    "gradrace.race.suite": ("SuiteResult", "race_suite"),
     "gradrace.space": ("Choice", "LogUniform", "Uniform"),
     "gradrace.workloads": ("METRICS", "Metric", "StopTraining", "Workload", "reporting", "workloads"),
 }

@@ -64,6 +64,16 @@ def show_summary(summary: dict[str, Any], json: str | None, before: float | None
             Console(stderr=True).print(table)
 
 
+def show_suite(suite: dict[str, Any], json: str | None) -> None:
+    """Print what the races of a suite say together."""
+    from gradrace.report import suite_terminal
+
+    if json == "-":
+        print(json_module.dumps(suite, indent=1, allow_nan=False))
+    else:
+        print_it(suite_terminal.render(suite))
+
+
 @app.callback(invoke_without_command=True)
 def about(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
     """Race optimizers."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +16,7 @@ from gradrace.cli._app import (
     StoreOption,
     app,
     print_it,
+    show_suite,
     show_summary,
     the_api,
 )
@@ -29,7 +31,12 @@ if TYPE_CHECKING:
 
 @app.command()
 def race(
-    workload: Annotated[str, typer.Argument(help="A built-in workload, or a .py file that defines one.")] = "digits",
+    workload: Annotated[
+        str | None, typer.Argument(help="A built-in workload, or a .py file that defines one. Default: digits.")
+    ] = None,
+    suite: Annotated[
+        str | None, typer.Option(help="Race on every workload of a suite instead, such as primer.")
+    ] = None,
     optimizers: Annotated[
         str, typer.Option(help="Names with commas between; a label in front, as in a=adam,b=adam.")
     ] = ",".join(DEFAULT_CONTENDERS),
@@ -67,37 +74,66 @@ def race(
     quiet: QuietOption = False,
     profile: ProfileOption = False,
 ) -> None:
-    """Race optimizers on a workload and print the verdict."""
+    """Race optimizers on a workload and print the verdict; or, with --suite, on several."""
+    if suite is not None:
+        _only_a_suite(suite, workload, profile)
+    file = None if json == "-" else json
     with lanes_ahead(device):
         api = the_api()
         before = process_seconds()
-        result = api.race(
-            workload,
-            [contender_of(word) for word in optimizers.split(",")],
-            budget=budget,
-            studies=studies,
-            trials=trials,
-            seeds=seeds,
-            steps=steps,
-            schedule=schedule,
-            warmup=warmup,
-            clip_norm=clip_norm,
-            decoupled_weight_decay=decoupled_weight_decay,
-            decay_biases=decay_biases,
-            ema=ema,
-            halving=halving,
-            batch_size=batch_size,
-            engine=engine,
-            currency=currency,
-            lanes=lanes,
-            device=device,
-            deterministic=deterministic,
-            seed=seed,
-            store=store,
-            json=None if json == "-" else json,
-            quiet=quiet,
-        )
+        contenders = [contender_of(word) for word in optimizers.split(",")]
+        options = {
+            "budget": budget,
+            "studies": studies,
+            "trials": trials,
+            "seeds": seeds,
+            "steps": steps,
+            "schedule": schedule,
+            "warmup": warmup,
+            "clip_norm": clip_norm,
+            "decoupled_weight_decay": decoupled_weight_decay,
+            "decay_biases": decay_biases,
+            "ema": ema,
+            "halving": halving,
+            "batch_size": batch_size,
+            "engine": engine,
+            "currency": currency,
+            "lanes": lanes,
+            "device": device,
+            "deterministic": deterministic,
+            "seed": seed,
+            "store": store,
+            "quiet": quiet,
+        }
+        if suite is not None:
+            show_suite(_raced(suite, contenders, options, file), json)
+            return
+        result = api.race(workload or "digits", contenders, **options, json=file)
     show_summary(result.to_json(), json, before if profile else None)
+
+
+def _only_a_suite(suite: str, workload: str | None, profile: bool) -> None:
+    """Raise a SpecError for what does not go with a suite."""
+    if workload is not None:
+        raise SpecError(
+            f"Both the workload '{workload}' and --suite {suite} were given. A suite has workloads of its own: give "
+            "one or the other."
+        )
+    if profile:
+        raise SpecError("--profile tells where the seconds of one race went; with --suite there are several.")
+
+
+def _raced(suite: str, contenders: Sequence[Contender], options: Mapping[str, Any], file: str | None) -> dict[str, Any]:
+    """The summary of a suite, raced; written to the file as well, if there is one."""
+    from gradrace.race import api
+    from gradrace.race.suite import race_suite
+
+    if file is not None:
+        api.check_writable(Path(file))
+    summary = race_suite(suite, contenders, **options).to_json()
+    if file is not None:
+        api.write_json(summary, Path(file))
+    return summary
 
 
 def contender_of(word: str) -> Contender:

@@ -278,8 +278,8 @@ def _cost(race: Race) -> dict[str, Any]:
 
 def _plan(plan: Mapping[str, Any], settled: Mapping[str, Any] | None) -> dict[str, Any]:
     """``settled``: what became of a program that was compiled while the race ran."""
-    names = ("engine", "reason", "stochastic", "parameters", "untrained", "block_trials", "evaluations")
-    known = {name: plan[name] for name in names}
+    names = ("engine", "reason", "stochastic", "parameters", "block_trials", "evaluations")
+    known = {**{name: plan[name] for name in names}, "untrained": plan.get("untrained")}
     if settled is not None:
         known["reason"] = f"{plan['reason']} {settled['reason']}"
     compiled = bool(plan.get("compiled")) and (settled is None or settled["engine"] == "compiled")
