@@ -140,6 +140,14 @@ def test_a_workload_of_ones_own_is_known_by_its_content() -> None:
     assert len({id, *(make_id(task=find_task(own_workload(**change))) for change in others)}) == 7
 
 
+def test_the_suites_of_a_workload_do_not_change_its_id() -> None:
+    mine = own_workload(suites=("primer",))
+    assert mine.suites == ("primer",)
+    assert make_id(task=find_task(mine)) == make_id(task=find_task(own_workload()))
+    # A built-in workload is known by its name and gradrace's version, whatever its file says.
+    assert find_task("linear").reference == {"kind": "built-in", "name": "linear", "fingerprint": gradrace.__version__}
+
+
 def test_a_workload_keeps_its_id_when_it_has_been_used() -> None:
     mine = own_workload()
     id = make_id(task=find_task(mine))

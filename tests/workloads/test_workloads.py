@@ -17,7 +17,7 @@ from gradrace.engine.loop import Loop
 from gradrace.engine.trial import Training, TrialSetup, fresh_model
 from gradrace.errors import SpecError, WorkloadError
 from gradrace.optimizers import optimizer
-from gradrace.workloads import METRICS, Batch, Workload, workload, workloads
+from gradrace.workloads import METRICS, Batch, Workload, suite, workload, workloads
 from gradrace.workloads._batch import tensors_of
 from gradrace.workloads._splits import Split
 
@@ -50,6 +50,14 @@ def test_linear_reaches_its_known_minimum() -> None:
     trials.train(task.steps)
     (loss,) = trials.evaluate("train").loss
     assert task.minimum() <= loss <= 1.05 * task.minimum()
+
+
+def test_a_suite_has_the_workloads_that_say_so() -> None:
+    primer = ["chat", "clicks", "digits", "forecast", "forecast-stocks", "game", "images", "language", "linear"]
+    assert list(suite("primer")) == [*primer, "rare-words", "translation"]
+    assert all(workload(name) is task for name, task in suite("primer").items())
+    with pytest.raises(SpecError, match=r"There is no suite 'prime'\. Did you mean 'primer'\? Known: primer\."):
+        suite("prime")
 
 
 def test_an_unknown_workload_is_told() -> None:
@@ -197,6 +205,10 @@ METRIC = "There is no metric 'acuracy'. Did you mean 'accuracy'? Known: " + ", "
         ({"test": None}, BESIDE),
         ({"batch_size": 0}, "Workload 'mine' has batch_size 0; it must be a whole number, at least 1."),
         ({"steps": -3}, "Workload 'mine' has steps -3; it must be a whole number, at least 1."),
+        (
+            {"suites": "primer"},
+            "Workload 'mine' has suites 'primer'; it must be a tuple of names, such as ('primer',).",
+        ),
         ({"metric": "acuracy"}, METRIC),
         ({"metric": max}, DIRECTION + "None."),
         ({"metric": max, "direction": "up"}, DIRECTION + "'up'."),

@@ -350,9 +350,12 @@ class _Canonical(cloudpickle.Pickler):
 
 
 def _fingerprint(thing: Workload | Optimizer) -> str:
-    """The hash of an object's fields, the same in every process; not of what it has cached beside them."""
+    """The hash of an object's fields, the same in every process; not of what it has cached beside them.
+
+    Fields that are declared not to count in a comparison do not count here.
+    """
     file = io.BytesIO()
-    _Canonical(file).dump({known.name: getattr(thing, known.name) for known in fields(thing)})
+    _Canonical(file).dump({known.name: getattr(thing, known.name) for known in fields(thing) if known.compare})
     # cloudpickle gives every class of a script's main module a random number of 32 hexadecimal digits.
     return _digest(re.sub(rb"\x8c\x20[0-9a-f]{32}", b"", file.getvalue()))
 

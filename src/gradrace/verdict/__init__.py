@@ -1,4 +1,7 @@
-"""From scores to a verdict: arrays in, frozen results out. Pure, and without torch."""
+"""From scores to a verdict: arrays in, frozen results out. Pure, and without torch.
+
+Of several workloads: ``gradrace.verdict.across`` and ``ranks``, which are imported by those that need them.
+"""
 
 from gradrace.verdict.beside import (
     StepsToTarget,

@@ -24,6 +24,8 @@ __all__ = [
     "fetch_data",
     "on_torchvision",
     "reporting",
+    "suite",
+    "suites",
     "workload",
     "workloads",
 ]
@@ -47,6 +49,22 @@ def workload(name: str) -> Workload:
     if name not in known:
         raise unknown_name("workload", name, known)
     return known[name]
+
+
+def suites() -> tuple[str, ...]:
+    """The names of all suites that a workload says it belongs to, in the order of the alphabet."""
+    return tuple(sorted({name for work in workloads().values() for name in work.suites}))
+
+
+def suite(name: str) -> dict[str, Workload]:
+    """The workloads of a suite by name, in the order of the alphabet.
+
+    Raises:
+        SpecError: there is none of that name; the message names the nearest.
+    """
+    if name not in suites():
+        raise unknown_name("suite", name, suites())
+    return {known: work for known, work in sorted(workloads().items()) if name in work.suites}
 
 
 def on_torchvision() -> str:

@@ -92,6 +92,8 @@ class Workload:
         extra: the extra of gradrace's package that it needs.
         minimum: the least value that the training loss can take, where it is known.
         wheels: the packages that ``data`` reads from; they can be fetched beforehand.
+        suites: the suites to which it belongs: ``gradrace race --suite NAME`` races on all workloads of one. The id of
+            a race does not depend on it, as it changes nothing in the race.
 
     Raises:
         SpecError: a value that is not allowed. Data are checked when they are first used (``WorkloadError``).
@@ -126,6 +128,7 @@ class Workload:
     extra: str | None = None
     minimum: Callable[[], float] | None = None
     wheels: tuple[Wheel, ...] = ()
+    suites: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         name = f"Workload '{self.name}'"
@@ -138,6 +141,8 @@ class Workload:
                 refuse(SpecError(f"{name} has {what} {value!r}; it must be a whole number, at least 1."))
         if self.workers is not None and (not isinstance(self.workers, int) or self.workers < 0):
             refuse(SpecError(f"{name} has workers {self.workers!r}; it must be a whole number, at least 0."))
+        if not isinstance(self.suites, tuple) or not all(isinstance(suite, str) for suite in self.suites):
+            refuse(SpecError(f"{name} has suites {self.suites!r}; it must be a tuple of names, such as ('primer',)."))
         if self.order not in ("shuffled", "time"):
             refuse(SpecError(f"{name} has order {self.order!r}; it must be 'shuffled' or 'time'."))
         self._check_metric(name)

@@ -222,4 +222,5 @@ workload = Workload(
     source="the English part of the ChatterBot corpus, chatterbot-corpus 1.3.3",
     licence="BSD-3-Clause",
     wheels=(WHEEL,),
+    suites=("primer",),
 )

@@ -242,4 +242,5 @@ workload = Workload(
     source="MovieLens-100k (GroupLens), as shipped with recbole 1.2.1",
     licence="research use, no redistribution: read, never passed on",
     wheels=(WHEEL,),
+    suites=("primer",),
 )

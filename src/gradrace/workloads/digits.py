@@ -70,4 +70,5 @@ workload = Workload(
     stands_for="image classification",
     source="UCI optical recognition of handwritten digits, as shipped with scikit-learn",
     licence="BSD",
+    suites=("primer",),
 )

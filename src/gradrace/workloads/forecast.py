@@ -100,4 +100,5 @@ workload = Workload(
     licence="'The data may be used and redistributed for free but is not intended for legal use, since it may contain "
     "inaccuracies.' (NERACOOS)",
     wheels=(WHEEL,),
+    suites=("primer",),
 )

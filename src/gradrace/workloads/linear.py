@@ -54,4 +54,5 @@ workload = Workload(
     stands_for="the minimal training example",
     source="made by a formula, noise of variance 0.01",
     minimum=minimum,
+    suites=("primer",),
 )

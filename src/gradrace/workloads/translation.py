@@ -294,6 +294,7 @@ def make(language: str = "hu") -> Workload:
         source="Debian's iso-codes, as shipped with pycountry 26.2.16: languages, places, currencies and scripts",
         licence="LGPL-2.1",
         wheels=(WHEEL,),
+        suites=("primer",) if language == "hu" else (),
     )
 
 
