@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -29,8 +30,7 @@ def better(raced: Raced, label: str, other: str, parts: int = 1) -> Check:
     return _checked(
         f"{label} is better than {other} on {raced.name}",
         pair,
-        f"{raced.metric} {number(raced.mean(label))} against {number(raced.mean(other))}, difference "
-        f"{number(pair.difference)} {bounds_in_words(pair.interval)}",
+        f"{raced.metric} {number(raced.mean(label))} against {number(raced.mean(other))}",
     )
 
 
@@ -43,14 +43,14 @@ def not_worse(raced: Raced, label: str, other: str, parts: int = 1, share: float
     margin = share * raced.gain()
     present = margin if raced.direction == "max" else -margin
     pair = _pair(raced.scores(label) + present, raced.scores(other), raced.direction, parts)
-    without = pair.difference - present
-    ends = None if pair.interval is None else [end - present for end in pair.interval]
-    return _checked(
+    ends = None if pair.interval is None else (pair.interval[0] - present, pair.interval[1] - present)
+    without = replace(pair, difference=pair.difference - present, interval=ends)
+    check = _checked(
         f"{label} is as good as {other} on {raced.name}, or better (margin {number(margin)})",
-        pair,
-        f"{raced.metric} {number(raced.mean(label))} against {number(raced.mean(other))}, difference "
-        f"{number(without)} {bounds_in_words(ends)}",
+        without,
+        f"{raced.metric} {number(raced.mean(label))} against {number(raced.mean(other))}",
     )
+    return replace(check, numbers={**check.numbers, "margin": margin})
 
 
 def less(part: str, first: np.ndarray, second: np.ndarray, what: str, parts: int = 1) -> Check:
@@ -61,7 +61,7 @@ def less(part: str, first: np.ndarray, second: np.ndarray, what: str, parts: int
         return few
     pair = _pair(first[usable][:, None], second[usable][:, None], "min", parts)
     evidence = f"{what} {number(float(first[usable].mean()))} against {number(float(second[usable].mean()))}"
-    return _checked(part, pair, f"{evidence}, difference {number(pair.difference)} {bounds_in_words(pair.interval)}")
+    return _checked(part, pair, evidence, _left_out(usable))
 
 
 def below(part: str, values: np.ndarray, bound: float, what: str, parts: int = 1) -> Check:
@@ -88,7 +88,7 @@ def within(part: str, values: np.ndarray, low: float, high: float, what: str, pa
     more = None
     if so is None:
         more = f"The interval reaches over {number(high if ends[1] > high else low)}; more studies would narrow it."
-    evidence = f"{what} {number(mean)} {bounds_in_words(ends)}"
+    evidence = f"{what} {number(mean)} {bounds_in_words(ends)}{_left_out(usable)}"
     numbers = {"mean": mean, "interval": list(ends), "bounds": [_finite(low), _finite(high)]}
     return Check(part, so, evidence, more, numbers)
 
@@ -100,17 +100,22 @@ def _too_few(part: str, usable: np.ndarray) -> Check | None:
     return Check(part, None, f"only {count} of {len(usable)} studies have a value", "At least 3 studies are needed.")
 
 
+def _left_out(usable: np.ndarray) -> str:
+    return "" if usable.all() else f", over the {int(usable.sum())} of {len(usable)} studies that have a value"
+
+
 def _pair(first: np.ndarray, second: np.ndarray, direction: Direction, parts: int) -> Pair:
     return compare({"first": first, "second": second}, direction, LEVEL / parts)[0]
 
 
-def _checked(part: str, pair: Pair, evidence: str) -> Check:
+def _checked(part: str, pair: Pair, means: str, left_out: str = "") -> Check:
     so = {Decision.A_BETTER: True, Decision.B_BETTER: False, Decision.UNDECIDED: None}[pair.decision]
     more = None
     if so is None:
         more = pair.reason or "The two are too close: no number of studies up to 1,000 would tell them apart."
         if pair.studies_to_decide is not None:
             more = f"About {pair.studies_to_decide} studies, if difference and spread are as seen."
+    evidence = f"{means}, difference {number(pair.difference)} {bounds_in_words(pair.interval)}".rstrip() + left_out
     numbers = {
         "difference": pair.difference,
         "interval": None if pair.interval is None else list(pair.interval),

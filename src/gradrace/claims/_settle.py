@@ -122,6 +122,13 @@ def settle(
     return ClaimsResult([runner.settle(one, quick) for one in asked], quick, seed)
 
 
+def as_entry(asked: Asked, seed: int) -> Entry:
+    """The race as it is entered. Loads no data."""
+    task = find_task(asked.workload)
+    spec = make_spec(task.workload, **{"seed": seed, **asked.options})
+    return Entry(spec, make_contenders(asked.optimizers), task)
+
+
 class _Runner:
     def __init__(self, path: Path, seed: int, lanes: int | None, quiet: bool) -> None:
         self.path, self.seed, self.lanes, self.quiet = path, seed, lanes, quiet
@@ -137,16 +144,16 @@ class _Runner:
                 ids[name], found[name] = self.race(race)
             checks = tuple(asked.judge(found))
         except (DataError, WorkloadError) as error:
-            checks = (Check("its races can be run", None, str(error), "The workload named there."),)
+            checks = (
+                Check("its races can be run", None, str(error).rstrip("."), "Once they can, this can be settled."),
+            )
         outcome = outcome_of(checks)
         self.say(f"{asked.name}: {outcome}")
         return Settled(asked, outcome, checks, ids, time.perf_counter() - began)
 
     def race(self, asked: Asked) -> tuple[str, Raced]:
         """One race: from another claim, from the store, or run now."""
-        task = find_task(asked.workload)
-        spec = make_spec(task.workload, **{"seed": self.seed, **asked.options})
-        entry = Entry(spec, make_contenders(asked.optimizers), task)
+        entry = as_entry(asked, self.seed)
         if entry.id not in self.known:
             self.known[entry.id] = Raced(*raced(entry, self.path, self.lanes, self.quiet))
         return entry.id, self.known[entry.id]

@@ -8,4 +8,4 @@ from gradrace.workloads import suite
 
 def suite_races(quick: bool) -> dict[str, Asked]:
     """The five on every workload of the primer, by its name."""
-    return {work.name: Asked(work.name, options={"budget": "quick"} if quick else {}) for work in suite("primer")}
+    return {name: Asked(name, options={"budget": "quick"} if quick else {}) for name in suite("primer")}

@@ -10,7 +10,8 @@ from gradrace.claims._base import Asked, Check, Claim
 from gradrace.claims._judge import less, not_worse
 from gradrace.claims._raced import Raced
 
-TENTHS = 10
+DECILE = "loss decile "
+"""And the tenth of articles whose loss it is, by rarity of their words, 1 being the rarest."""
 RAREST, COMMONEST = (1, 2, 3), (8, 9, 10)
 
 
@@ -20,8 +21,8 @@ def races(quick: bool) -> dict[str, Asked]:
 
 
 def loss_of(raced: Raced, label: str, tenths: tuple[int, ...]) -> np.ndarray:
-    """Mean test loss [K] of the articles of some tenths by rarity of their words, 1 being the rarest."""
-    return np.mean([raced.others(label, f"loss decile {tenth}").mean(axis=1) for tenth in tenths], axis=0)
+    """Mean test loss [K] of the articles of some tenths."""
+    return np.mean([raced.others(label, f"{DECILE}{tenth}").mean(axis=1) for tenth in tenths], axis=0)
 
 
 def judge(found: Mapping[str, Raced]) -> list[Check]:
@@ -31,7 +32,8 @@ def judge(found: Mapping[str, Raced]) -> list[Check]:
     parts = len(others) + 2
     ahead = {ts: loss_of(raced, "sgd", ts) - loss_of(raced, "adagrad", ts) for ts in (RAREST, COMMONEST)}
     table = {
-        label: [float(np.mean(loss_of(raced, label, (t,)))) for t in range(1, TENTHS + 1)] for label in raced.labels
+        label: {name: cell["mean"] for name, cell in raced.row(label)["others"].items() if name.startswith(DECILE)}
+        for label in raced.labels
     }
     rare = less(
         "on the three tenths of articles with the rarest words adagrad's loss is below sgd's",

@@ -9,7 +9,6 @@ from gradrace.claims._judge import not_worse
 from gradrace.claims._raced import Raced
 from gradrace.claims._suite import suite_races
 from gradrace.report.sentences import listed
-from gradrace.verdict import mean_ranks
 
 NEARLY = 0.75
 """The share of workloads that is nearly everywhere."""
@@ -52,8 +51,10 @@ def judge(found: Mapping[str, Raced]) -> list[Check]:
 
 def rank(found: Mapping[str, Raced]) -> Check:
     """No contender's mean rank is better by more than the critical difference."""
-    means = {name: {label: raced.mean(label) for label in raced.labels} for name, raced in found.items()}
-    ranks = mean_ranks(means, {name: raced.direction for name, raced in found.items()})
+    from gradrace.verdict.ranks import mean_ranks  # which takes scipy.stats along: not for a list of the claims
+
+    scores = {name: {label: raced.scores(label) for label in raced.labels} for name, raced in found.items()}
+    ranks = mean_ranks(scores, {name: raced.direction for name, raced in found.items()})
     part = "no contender's mean rank over the workloads is better than adam's by the critical difference"
     if ranks.critical_difference is None:
         return Check(part, None, str(ranks.reason), "Races on at least three workloads.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -65,7 +66,8 @@ def judge(found: Mapping[str, Raced]) -> list[Check]:
         defaults, tuned = found[f"defaults on {name}"], found[f"tuned on {name}"]
         chosen, values = picked(defaults)
         sign = 1 if tuned.direction == "max" else -1
-        beside.append(sign * (values - tuned.scores(TUNED).mean(axis=1)) / tuned.gain())
+        # Where nothing was gained there is nothing to be a share of.
+        beside.append(sign * (values - tuned.scores(TUNED).mean(axis=1)) / (tuned.gain() or math.nan))
         best = max(set(chosen), key=chosen.count)
         said.append(f"{name} {number(values.mean())} (mostly {best}) against {number(tuned.mean(TUNED))}")
     check = above(

@@ -38,9 +38,7 @@ def judge(found: Mapping[str, Raced]) -> list[Check]:
     common = COMMON[6 if "-6" in raced.name else 7]
     gaps = {name: each.scores("sgd").mean(axis=1) - each.scores("adam").mean(axis=1) for name, each in found.items()}
     groups = [name for name in raced.row("sgd")["others"] if name.endswith("samples")]
-    by_size = {
-        label: {group: float(np.nanmean(raced.others(label, group))) for group in groups} for label in raced.labels
-    }
+    by_size = {label: {group: raced.row(label)["others"][group]["mean"] for group in groups} for label in raced.labels}
     rare = less(
         "adam's lead over sgd is greater on the rarest classes than on the commonest",
         lead(raced, common),

@@ -11,31 +11,31 @@ from gradrace.claims._judge import less
 from gradrace.claims._raced import Raced
 from gradrace.claims._suite import suite_races
 from gradrace.report.sentences import listed
-from gradrace.report.tuning import values_by_point
+from gradrace.report.tuning import first_rung_values
 from gradrace.verdict import probability_best
 
 LOW = (1, 2, 4)
 """Budgets in configurations."""
 
 
-def chances(raced: Raced, n: int) -> dict[str, np.ndarray]:
-    """P(best of n is best) of each contender, by study [K]."""
-    table = values_by_point(raced.outcomes, raced.labels, raced.summary["plan"])
-    studies = raced.summary["plan"]["studies"]
-    by_study = [
-        probability_best({label: values[study : study + 1] for label, values in table.items()}, raced.direction, n)
-        for study in range(studies)
-    ]
-    return {label: np.array([chance[label] for chance in by_study]) for label in raced.labels}
+def chances(raced: Raced, n: int) -> dict[str, float]:
+    """P(best of n is best) of each contender, the mean over studies; configurations are compared at the first rung."""
+    studies = range(raced.summary["plan"]["studies"])
+    table = {
+        label: np.stack([first_rung_values(raced.tuned(label, study))[1] for study in studies])
+        for label in raced.labels
+    }
+    return probability_best(table, raced.direction, n)
 
 
 def judge(found: Mapping[str, Raced]) -> list[Check]:
-    """At each low budget Adam is more often best than the next contender; workloads are the unit."""
+    """At each low budget Adam is more often best than the next contender; workloads are the unit.
+
+    The next one is known only afterwards, so each budget has as many parts as it might have been contenders.
+    """
     checks = []
     for n in LOW:
-        by_workload = {
-            name: {lab: float(c.mean()) for lab, c in chances(raced, n).items()} for name, raced in found.items()
-        }
+        by_workload = {name: chances(raced, n) for name, raced in found.items()}
         labels = list(next(iter(by_workload.values())))
         table = {label: np.array([row[label] for row in by_workload.values()]) for label in labels}
         rival = max((label for label in labels if label != "adam"), key=lambda label: table[label].mean())
@@ -46,7 +46,7 @@ def judge(found: Mapping[str, Raced]) -> list[Check]:
             -table["adam"],
             -table[rival],
             "chance, with the sign turned,",
-            len(LOW),
+            len(LOW) * (len(labels) - 1),
         )
         order = sorted(labels, key=lambda label: -table[label].mean())
         evidence = f"chance over {len(found)} workloads: {listed([f'{x} {table[x].mean():.2f}' for x in order])}"
