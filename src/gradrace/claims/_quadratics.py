@@ -48,7 +48,7 @@ def quadratics(quick: bool) -> dict[str, Asked]:
     for kappa in KAPPAS:
         for label, steps in (("sgd", round(4 * kappa)), ("momentum", round(5 * math.sqrt(kappa)))):
             held = Contender(label, label=at_best(label), hyper=best_rates(label, kappa))
-            options = {"studies": 5 if quick else 8, "trials": TRIALS, "seeds": SEEDS}
+            options = {"studies": 5 if quick else 16, "trials": TRIALS, "seeds": SEEDS}
             task = replace(make(kappa), steps=steps)
             found[f"{label} at {kappa:g}"] = Asked(task, (Contender(label, space=spaces[label]), held), options)
     return found

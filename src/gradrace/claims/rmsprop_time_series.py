@@ -13,7 +13,7 @@ def races(quick: bool) -> dict[str, Asked]:
     """RMSprop and AdaGrad where the truth drifts, and the five on the weather."""
     few = {"studies": 5, "trials": 8, "seeds": 3}
     return {
-        "drift": Asked("drift", ("adagrad", "rmsprop"), {"studies": 8}),
+        "drift": Asked("drift", ("adagrad", "rmsprop"), {"studies": 8 if quick else 24}),
         "forecast": Asked("forecast", options={**few, "steps": 375} if quick else {}),
     }
 

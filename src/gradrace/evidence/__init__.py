@@ -23,7 +23,7 @@ def evidence() -> dict[str, Any]:
     Raises:
         SpecError: this installation has none.
     """
-    path = files(__package__) / FILE
+    path = files("gradrace.evidence") / FILE
     if not path.is_file():
         raise SpecError("This installation of gradrace holds no evidence file. Make one: gradrace evidence")
     return json.loads(path.read_text(encoding="utf-8"))
