@@ -183,7 +183,7 @@ def test_a_terminal_shows_all_of_it() -> None:
         "speed score",
         "game was left out: It needs gymnasium.",
         "Steps to target leave out x",
-        "gradrace show id-x (x)",
+        "gradrace show ID tells: id-x (x).",
     ):
         assert part in text
     assert text.index("What each is said to suit") < text.index("Workloads:") < text.index("Across workloads")

@@ -105,8 +105,8 @@ def few_studies(fewest: int) -> str:
 
 def own_warnings(races: Mapping[str, str]) -> str:
     """Which races say more."""
-    shown = ", ".join(f"gradrace show {race} ({workload})" for workload, race in races.items())
-    return f"Some races have warnings of their own: {shown}."
+    shown = ", ".join(f"{race} ({workload})" for workload, race in races.items())
+    return f"Some races have warnings of their own, which gradrace show ID tells: {shown}."
 
 
 def judged(ranks: Mapping[str, Any]) -> str:
