@@ -63,18 +63,20 @@ def made(
     return Raced(summarize(record, outcomes, {"costs": notes}), outcomes)
 
 
-def around(mean: float, spread: float = 0.01, studies: int = 5, seeds: int = 2) -> np.ndarray:
-    """Values [K, S] whose mean is exact: the studies are evenly spaced from -``spread`` to ``spread``, seeds alike."""
-    return mean + np.repeat(np.linspace(-spread, spread, studies)[:, None], seeds, axis=1)
+def around(mean: float, spread: float = 0.01, studies: int = 5, luck: int = 0) -> np.ndarray:
+    """Values [K, 2] of exactly such a mean and standard deviation over studies; the seeds of a study are alike.
 
-
-def tables(means: Mapping[str, float], spread: float = 0.01, studies: int = 5) -> dict[str, np.ndarray]:
-    """Scores [K, 2] of such means, by label. Each contender spreads more than the one before it.
-
-    So the differences of any two vary from study to study, by +- ``spread`` at least: with a small one they are told
-    apart, with a large one they are not.
+    Another ``luck`` is another pattern, so that differences, too, vary from study to study: those that do not are
+    judged with more care.
     """
-    return {label: around(mean, spread * (1 + place), studies) for place, (label, mean) in enumerate(means.items())}
+    drawn = np.random.default_rng(luck).standard_normal(studies)
+    by_study = mean + spread * (drawn - drawn.mean()) / drawn.std(ddof=1)
+    return np.stack([by_study, by_study], axis=1)
+
+
+def tables(means: Mapping[str, float], spread: float = 0.01, studies: int = 5, luck: int = 0) -> dict[str, np.ndarray]:
+    """Scores [K, 2] of such means, by label, each with a luck of its own."""
+    return {label: around(mean, spread, studies, luck + place) for place, (label, mean) in enumerate(means.items())}
 
 
 def _trial(
