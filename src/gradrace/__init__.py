@@ -16,6 +16,7 @@ from gradrace.errors import DataError, GradraceError, Interrupted, SpecError, St
 if TYPE_CHECKING:
     from gradrace.optimizers import Optimizer, optimizers
     from gradrace.race.api import race, resume
+    from gradrace.race.calibrate import CalibrationResult, calibrate
     from gradrace.race.result import RaceResult
     from gradrace.race.spec import Contender
     from gradrace.space import Choice, LogUniform, Uniform
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "METRICS",
+    "CalibrationResult",
     "Choice",
     "Contender",
     "DataError",
@@ -39,6 +41,7 @@ __all__ = [
     "Workload",
     "WorkloadError",
     "__version__",
+    "calibrate",
     "optimizers",
     "race",
     "reporting",
@@ -49,6 +52,7 @@ __all__ = [
 _HOME = {
     "gradrace.optimizers": ("Optimizer", "optimizers"),
     "gradrace.race.api": ("race", "resume"),
+    "gradrace.race.calibrate": ("CalibrationResult", "calibrate"),
     "gradrace.race.result": ("RaceResult",),
     "gradrace.race.spec": ("Contender",),
     "gradrace.space": ("Choice", "LogUniform", "Uniform"),

@@ -11,13 +11,13 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from gradrace.cli import _looking, _racing
+from gradrace.cli import _calibrating, _looking, _racing
 from gradrace.cli._app import app
 from gradrace.errors import GradraceError, Interrupted
 
 __all__ = ["app", "main"]
 
-COMMANDS = (_racing, _looking)
+COMMANDS = (_racing, _calibrating, _looking)
 """Where the commands are: importing them is what registers them."""
 
 

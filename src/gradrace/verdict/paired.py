@@ -160,7 +160,7 @@ def holm(p: np.ndarray, alpha: float) -> Holm:
 
 
 def holm_of_t(test: TTest, df: int, alpha: float) -> Holm:
-    """The same, deciding on t against its quantile: the comparison that sets intervals, so no rounding parts the two."""
+    """The same, deciding on t against its quantile, as intervals are set: so no rounding parts the two."""
     return _step_down(test.p, test.t, -stdtrit(df, _levels(test.p, alpha) / 2), alpha)
 
 
@@ -206,7 +206,10 @@ def judge(table: np.ndarray, alpha: float) -> Judged:
 
 
 def t_interval(values: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Mean over the last axis [..., K], K at least 2, and half of its t interval: t(1 - (1 - level)/2; K - 1) sd / sqrt(K)."""
+    """Mean [...] of ``values`` [..., K], K at least 2, and half of its t interval.
+
+    The half is t(1 - (1 - level)/2; K - 1) sd / sqrt(K).
+    """
     studies = values.shape[-1]
     exponent = np.frexp(np.abs(values).max(axis=-1))[1]  # so that a loss of 1e250 can be squared
     scaled = np.ldexp(values, -exponent[..., None])

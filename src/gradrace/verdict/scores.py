@@ -64,6 +64,6 @@ def worst_value(values: np.ndarray, direction: str, declared: float | None) -> n
 
 
 def without_missing(table: np.ndarray, direction: str, declared: float | None) -> np.ndarray:
-    """Races' scores [..., C, K, S] with what is not finite censored in each race by itself, as ``censor`` does in one."""
+    """Races' scores [..., C, K, S] with what is not finite censored in each race by itself, as ``censor`` does it."""
     fill = worst_value(table.reshape(*table.shape[:-3], -1), direction, declared)
     return np.where(np.isfinite(table), table, fill[..., None, None, None])
