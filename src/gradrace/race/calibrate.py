@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from gradrace.race.spec import BUDGETS, Contender, find_task, make_contenders, m
 from gradrace.workloads import Workload
 
 ENTRIES = 5
-AnOptimizer = str | Path | AnyOptimizer | Callable[..., Any]
+AnOptimizer = str | Path | AnyOptimizer | Callable[..., Any] | Contender
 
 
 class CalibrationResult:
@@ -77,7 +78,7 @@ def calibrate(
 
     Args:
         workload: what to train; see ``race``.
-        optimizer: the one to race against itself, or a list of several.
+        optimizer: the one to race against itself, or a list of several; whatever ``race`` takes.
         entries: how often it is entered, at least 2; 5 by default. Not with several optimizers.
         pool: studies of each entry, at least 16: races of up to 8 studies are drawn from it.
         races: how many races to draw for each number of studies and contenders.
@@ -139,4 +140,4 @@ def _entered(optimizer: AnOptimizer | Sequence[AnOptimizer], entries: int | None
     if count < 2:
         raise SpecError(f"The number of entries is {count}, but a race of equal contenders needs at least 2.")
     found = make_contenders(several)[0]
-    return tuple(Contender(found.rule, f"{found.label} {number}", scramble=number) for number in range(1, count + 1))
+    return tuple(replace(found, label=f"{found.label} {number}", scramble=number) for number in range(1, count + 1))

@@ -51,7 +51,8 @@ CENTRED = (
 def pool_of(record: RaceRecord, outcomes: Sequence[Outcome]) -> Pool:
     """The test values of every entry and study of a stored race, NaN where there is none."""
     race = Race(record, outcomes, {})
-    scores = np.array([race.scores()[label] for label in race.labels], dtype=float)
+    known = race.scores()
+    scores = np.array([known[label] for label in race.labels], dtype=float)
     return Pool(scores, race.direction, race.workload["worst"])
 
 
@@ -137,10 +138,10 @@ def _verdict(rates: Sequence[Mapping[str, Any]]) -> str:
     """Whether the test in use keeps its promise."""
     above = [rate for rate in rates if rate["interval"][0] > ALPHA]
     if not above:
-        low, high = (end(rate["rate"] for rate in rates) for end in (min, max))
+        most = max(rate["rate"] for rate in rates)
         return (
-            f"The test in use told equal contenders apart in {_percent(low)} to {_percent(high)} % of races: nowhere "
-            f"detectably more than the {_percent(ALPHA)} % allowed."
+            f"The test in use told equal contenders apart in at most {_percent(most)} % of races: nowhere detectably "
+            f"more than the {_percent(ALPHA)} % allowed."
         )
     cases = [f"{_percent(rate['rate'])} % with {rate['studies']} studies of {rate['contenders']}" for rate in above]
     return (

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.stats import beta
 
 from gradrace.verdict.candidates import Test
@@ -122,8 +123,20 @@ def draw(
     elif replace:
         chosen = rng.integers(pool.studies, size=(races, studies))
     else:
-        chosen = rng.random((races, pool.studies)).argsort(axis=1)[:, :studies]
-    return Draw(rng.random((races, pool.entries)).argsort(axis=1)[:, :contenders], chosen)
+        chosen = _without_repeats(races, studies, pool.studies, rng)
+    return Draw(_without_repeats(races, contenders, pool.entries, rng), chosen)
+
+
+def _without_repeats(races: int, count: int, total: int, rng: np.random.Generator) -> np.ndarray:
+    """In each row [R, count] different numbers below ``total``, every ordered choice being equally likely."""
+    chosen = np.empty((races, count), dtype=np.int64)
+    for place in range(count):
+        # One of those that are left, counted among themselves: each earlier one at or below it moves it up by one.
+        number = rng.integers(total - place, size=races)
+        for earlier in np.sort(chosen[:, :place], axis=1).T:
+            number += number >= earlier
+        chosen[:, place] = number
+    return chosen
 
 
 def false_verdicts(
@@ -217,7 +230,7 @@ def coverage(pool: Pool, studies: int, contenders: int, races: int, rng: np.rand
     return Coverage(_rate(single, drawn, pool), _rate(joint, drawn, pool), _rate(held, again, pool, replace=True))
 
 
-def _hold_zero(table: np.ndarray) -> np.ndarray:
+def _hold_zero(table: np.ndarray) -> ArrayLike:
     judged = judge(table, ALPHA)
     return (np.abs(judged.pairs.mean) <= judged.half).all(axis=-1)
 
@@ -260,7 +273,7 @@ def power(
     better = sign(pool.direction)
 
     def found(shift: float) -> bool:
-        def hits(table: np.ndarray) -> np.ndarray:
+        def hits(table: np.ndarray) -> ArrayLike:
             decided = holm(test(table), alpha).decided[..., : contenders - 1]
             means = better * table.mean(axis=(-2, -1))
             return (decided & (means[..., :1] > means[..., 1:])).mean(axis=-1)
@@ -285,14 +298,14 @@ def _deviation(pool: Pool) -> float:
     return float(np.sqrt((means[first] - means[second]).var(axis=-1, ddof=1).mean()))
 
 
-def _over_races(pool: Pool, drawn: Draw, outcome: Callable[[np.ndarray], np.ndarray], shift: float = 0.0) -> np.ndarray:
+def _over_races(pool: Pool, drawn: Draw, outcome: Callable[[np.ndarray], ArrayLike], shift: float = 0.0) -> np.ndarray:
     """``outcome`` of the scores [races, C, K, S] of every race, the first contender's raised by ``shift``."""
     parts = []
     for start in range(0, len(drawn.studies), _AT_A_TIME):
         part = slice(start, start + _AT_A_TIME)
         table = pool.scores[drawn.entries[part, :, None], drawn.studies[part, None, :]]
         table[:, 0] += shift
-        parts.append(outcome(without_missing(table, pool.direction, pool.worst)))
+        parts.append(np.asarray(outcome(without_missing(table, pool.direction, pool.worst))))
     return np.concatenate(parts)
 
 

@@ -64,7 +64,7 @@ def paired(table: np.ndarray) -> Paired:
     left, right = (np.ldexp(table[..., side, :, :], -exponent[..., None, None]) for side in (first, second))
     scaled = left - right
     unequal = np.abs(scaled) > RESOLUTION * np.maximum(np.abs(left), np.abs(right))
-    identical = ~unequal.any(axis=(-2, -1))
+    identical = unequal.sum(axis=(-2, -1)) == 0
     scaled[identical] = 0.0
 
     # Scores less their own first one: a contender that always scores the same, as one that always diverges does, then
