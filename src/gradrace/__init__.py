@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gradrace.evidence._recommend import recommend
     from gradrace.optimizers import Optimizer, optimizers
     from gradrace.race.api import race, resume
+    from gradrace.race.calibrate import CalibrationResult, calibrate
     from gradrace.race.result import RaceResult
     from gradrace.race.spec import Contender
     from gradrace.race.suite import SuiteResult, race_suite
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "METRICS",
+    "CalibrationResult",
     "Choice",
     "Contender",
     "DataError",
@@ -43,6 +45,7 @@ __all__ = [
     "Workload",
     "WorkloadError",
     "__version__",
+    "calibrate",
     "optimizers",
     "race",
     "race_suite",
@@ -58,6 +61,7 @@ _HOME = {
     "gradrace.evidence._recommend": ("recommend",),
     "gradrace.optimizers": ("Optimizer", "optimizers"),
     "gradrace.race.api": ("race", "resume"),
+    "gradrace.race.calibrate": ("CalibrationResult", "calibrate"),
     "gradrace.race.result": ("RaceResult",),
     "gradrace.race.spec": ("Contender",),
     "gradrace.race.suite": ("SuiteResult", "race_suite"),

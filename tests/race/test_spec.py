@@ -38,7 +38,7 @@ def test_budgets_are_presets_of_which_numbers_can_be_replaced() -> None:
 
 BAD = [
     ({"studies": 0}, "studies must be at least 1, but is 0."),
-    ({"studies": 1001}, "studies must be less than or equal to 1000, but is 1001."),
+    ({"studies": 10_001}, "studies must be less than or equal to 10000, but is 10001."),
     ({"trials": -4}, "trials must be at least 1, but is -4."),
     ({"trials": 5000}, "trials must be less than or equal to 4096, but is 5000."),
     ({"seeds": 0}, "seeds must be at least 1, but is 0."),

@@ -112,10 +112,7 @@ def _checked(part: str, pair: Pair, means: str, left_out: str = "") -> Check:
     so = {Decision.A_BETTER: True, Decision.B_BETTER: False, Decision.UNDECIDED: None}[pair.decision]
     more = None
     if so is None:
-        more = (
-            pair.reason
-            or "Too near to the line: no number of studies up to 1,000 would settle it, if difference and spread are as seen."
-        )
+        more = pair.reason or "Too near to the line: no number of studies up to 1,000 would settle it."
         if pair.studies_to_decide is not None:
             more = f"About {pair.studies_to_decide} studies, if difference and spread are as seen."
     evidence = f"{means}, difference {number(pair.difference)} {bounds_in_words(pair.interval)}".rstrip() + left_out

@@ -8,10 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from gradrace import Contender, LogUniform
 from gradrace.claims._base import Asked
 from gradrace.claims._judge import slopes
 from gradrace.claims._raced import Raced
+from gradrace.race.spec import Contender
+from gradrace.space import LogUniform
 from gradrace.workloads.quadratic import make
 
 KAPPAS = (30.0, 100.0, 300.0, 1000.0)

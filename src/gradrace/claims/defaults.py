@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gradrace import Contender
 from gradrace.claims._base import Asked, Check, Claim
 from gradrace.claims._judge import SHARE, above
 from gradrace.claims._raced import Raced
 from gradrace.optimizers import optimizer
+from gradrace.race.spec import Contender
 from gradrace.report.sentences import listed, number
 
 MANY = (

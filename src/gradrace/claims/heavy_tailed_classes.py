@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from gradrace import Contender
 from gradrace.claims._base import Asked, Check, Claim
 from gradrace.claims._judge import better, less
 from gradrace.claims._raced import Raced
+from gradrace.race.spec import Contender
 from gradrace.workloads.imbalance import make
 
 PARTS = 4

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gradrace import Contender, LogUniform
 from gradrace.claims._base import Asked, Check, Claim
 from gradrace.claims._judge import not_worse
 from gradrace.claims._raced import Raced
+from gradrace.race.spec import Contender
+from gradrace.space import LogUniform
 
 PAIRS = (("momentum", "sgd"), ("adam, eps tuned", "momentum"), ("adam, eps tuned", "rmsprop"))
 WORKLOADS = ("digits", "forecast")

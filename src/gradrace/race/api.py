@@ -159,6 +159,13 @@ def result_of(store: Store, race: str) -> RaceResult:
 
 def run_entry(entry: Entry, path: Path, lanes: int, quiet: bool) -> dict[str, Any]:
     """Run a race on the store at ``path`` and summarize it."""
+    with ended(entry, path, lanes, quiet) as (store, record):
+        return _summary(store, record)
+
+
+@contextmanager
+def ended(entry: Entry, path: Path, lanes: int, quiet: bool) -> Iterator[tuple[Store, RaceRecord]]:
+    """Run a race to its end on the store at ``path``, or find it there; the store is open in this context."""
     existing = open_store(path) if path.exists() else None
     if existing is None:
         _check_place(path)
@@ -168,7 +175,7 @@ def run_entry(entry: Entry, path: Path, lanes: int, quiet: bool) -> dict[str, An
     with watching(entry, quiet) as watch:
         opened, record = run(entry, existing, lambda: open_store(path), lanes, watch)
     with opened:
-        return _summary(opened, record)
+        yield opened, record
 
 
 def _summary(store: Store, record: RaceRecord) -> dict[str, Any]:

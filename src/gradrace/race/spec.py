@@ -188,7 +188,7 @@ class RaceSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    studies: int = Field(ge=1, le=1000)
+    studies: int = Field(ge=1, le=10_000)
     trials: int = Field(ge=1, le=4096)
     seeds: int = Field(ge=1, le=1000)
     steps: int = Field(ge=1, le=100_000_000)

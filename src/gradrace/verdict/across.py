@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import trim_mean
 
-from gradrace.verdict.compare import RESOLUTION
+from gradrace.verdict.paired import RESOLUTION
 from gradrace.verdict.scores import Direction, sign, stacked
 
 RESAMPLES = 2000

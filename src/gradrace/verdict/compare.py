@@ -10,17 +10,13 @@ from itertools import combinations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import nctdtr, stdtr, stdtrit
+from scipy.special import nctdtr, stdtrit
 
-from gradrace.verdict.scores import Direction, sign, stacked
+from gradrace.verdict.paired import FEWEST_STUDIES, judge, paired, t_interval
+from gradrace.verdict.scores import Direction, sign, stacked, worst_value
 
-FEWEST_STUDIES = 3
 MOST_STUDIES = 1000
 POWER = 0.8
-
-# Metrics are computed in float32, so equal differences (0.85 - 0.80 and 0.90 - 0.85) may differ by its rounding.
-# What is below this share of the scores' size is rounding, not evidence.
-RESOLUTION = float(np.finfo(np.float32).eps)
 
 
 class Decision(StrEnum):
@@ -105,47 +101,23 @@ def compare(scores: Mapping[str, ArrayLike], direction: Direction, alpha: float 
     if not names:
         return []
     table = stacked(scores)
-    first, second = (np.array(side) for side in zip(*combinations(range(len(table)), 2), strict=True))
-
-    # In units of a power of two at least as large as both contenders' scores: exact, and free of overflow.
-    size = np.abs(table).max(axis=(1, 2))
-    exponent = np.frexp(np.maximum(size[first], size[second]))[1]
-    left, right = (np.ldexp(table[side], -exponent[:, None, None]) for side in (first, second))
-    unequal = np.abs(left - right) > RESOLUTION * np.maximum(np.abs(left), np.abs(right))
-    identical = unequal.sum(axis=(1, 2)) == 0
-    mean = np.where(identical, 0.0, np.ldexp((left - right).mean(axis=(1, 2)), exponent))
-
     studies = table.shape[1]
     if studies < FEWEST_STUDIES:
         reason = f"Too few studies for a test: {studies} given, at least {FEWEST_STUDIES} needed."
         return [
             Pair(a, b, float(d), None, None, None, Decision.UNDECIDED, None, None, reason)
-            for (a, b), d in zip(names, mean, strict=True)
+            for (a, b), d in zip(names, paired(table).mean, strict=True)
         ]
-
-    # Scores less their own first one: a contender that always scores the same, as one that always diverges does, then
-    # adds no rounding to the spread, however large its score.
-    anchored = table - table[:, :1, :1]
-    rounding = RESOLUTION * np.where(anchored.any(axis=(1, 2)), size, 0.0)
-    error = _standard_error(anchored[first] - anchored[second])
-    constant = ~identical & (error <= np.maximum(rounding[first], rounding[second]))
-    # At most 50 coins: beyond that no level is as small, and quantiles of t so far out lose their meaning.
-    flips = -stdtrit(studies - 1, 2.0 ** -min(studies, 50))
-    careful = np.maximum(np.abs(mean) / flips, RESOLUTION * np.maximum(size[first], size[second]))
-    error = np.where(identical, 0.0, np.where(constant, careful, error))
-
-    df = studies - 1
-    t = np.divide(np.abs(mean), error, out=np.zeros_like(mean), where=~identical)
-    p = 2 * stdtr(df, -t)
-    p_adjusted, level, decided = _holm(t, p, df, alpha)
-    half = -stdtrit(df, level / 2) * error
+    judged = judge(table, alpha)
+    mean, identical, half = judged.pairs.mean, judged.pairs.identical, judged.half
+    error, constant = judged.test.error, judged.test.constant
     effect = np.divide(mean, error * math.sqrt(studies), out=np.zeros_like(mean), where=~identical)
-    needed = _studies_to_decide(np.abs(effect), level, studies, constant)
+    needed = _studies_to_decide(np.abs(effect), judged.holm.level, studies, constant)
 
     pairs = []
     for i, (a, b) in enumerate(names):
         decision, reason = Decision.UNDECIDED, None
-        if decided[i]:
+        if judged.holm.decided[i]:
             decision = Decision.A_BETTER if better * mean[i] > 0 else Decision.B_BETTER
         if identical[i]:
             reason = "Both have the same value on every seed of every study."
@@ -160,48 +132,15 @@ def compare(scores: Mapping[str, ArrayLike], direction: Direction, alpha: float 
                 b,
                 difference=float(mean[i]),
                 interval=(float(mean[i] - half[i]), float(mean[i] + half[i])),
-                p=float(p[i]),
-                p_adjusted=float(p_adjusted[i]),
+                p=float(judged.test.p[i]),
+                p_adjusted=float(judged.holm.adjusted[i]),
                 decision=decision,
-                studies_to_decide=None if decided[i] else needed[i],
+                studies_to_decide=None if judged.holm.decided[i] else needed[i],
                 effect_size=float(effect[i]),
                 reason=reason,
             )
         )
     return pairs
-
-
-def _standard_error(differences: np.ndarray) -> np.ndarray:
-    """Standard error [pairs] of the mean of ``differences`` [pairs, K, S]: between studies or from seeds, the greater.
-
-    Unmoved by a constant added to a pair's differences.
-    """
-    _, studies, seeds = differences.shape
-    exponent = np.frexp(np.abs(differences).max(axis=(1, 2)))[1]  # so that a loss of 1e250 can be squared
-    differences = np.ldexp(differences, -exponent[:, None, None])
-    error = differences.mean(axis=2).std(axis=1, ddof=1) / math.sqrt(studies)
-    if seeds > 1:
-        within = differences.var(axis=2, ddof=1).mean(axis=1)
-        error = np.maximum(error, np.sqrt(within / (studies * seeds)))
-    return np.ldexp(error, exponent)
-
-
-def _holm(t: np.ndarray, p: np.ndarray, df: int, alpha: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Holm's step-down procedure: adjusted p-values, the level each pair faced, and which pairs are decided.
-
-    Decided on t against its quantile, the very comparison that sets the interval, so that no rounding parts the two.
-    """
-    count = len(t)
-    order = np.argsort(-t, kind="stable")
-    steps = np.arange(count, 0, -1)
-    levels = alpha / steps
-    passed = t[order] > -stdtrit(df, levels / 2)
-    rejected = count if passed.all() else int(np.argmin(passed))
-    p_adjusted, level, decided = np.empty(count), np.empty(count), np.zeros(count, dtype=bool)
-    p_adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * steps), 1.0)
-    level[order] = np.where(np.arange(count) < rejected, levels, levels[min(rejected, count - 1)])
-    decided[order[:rejected]] = True
-    return p_adjusted, level, decided
 
 
 def _studies_to_decide(effect: np.ndarray, level: np.ndarray, studies: int, constant: np.ndarray) -> list[int | None]:
@@ -247,14 +186,12 @@ def mean_interval(
         raise ValueError("The values by study hold some that are not finite; pass the scores through censor first.")
     if not 0 < level < 1:
         raise ValueError(f"level is {level}; it must lie strictly between 0 and 1.")
-    exponent = math.frexp(float(np.abs(values).max()))[1]  # so that a loss of 1e250 can be squared
-    scaled = np.ldexp(values, -exponent)
-    mean = scaled.mean()
-    centre = float(np.ldexp(mean, exponent))
-    if len(values) < max(2, fewest):
-        return centre, None
-    half = -stdtrit(len(values) - 1, (1 - level) / 2) * scaled.std(ddof=1) / math.sqrt(len(values))
-    return centre, (float(np.ldexp(mean - half, exponent)), float(np.ldexp(mean + half, exponent)))
+    if len(values) < 2:
+        return float(values[0]), None
+    mean, half = t_interval(values, level)
+    if len(values) < fewest:
+        return float(mean), None
+    return float(mean), (float(mean - half), float(mean + half))
 
 
 def censor(
@@ -276,13 +213,8 @@ def censor(
         Finite arrays [K, S], and the number of values censored. If nothing is finite and no worst value is declared,
         all values are 0: everything failed, so everything ties.
     """
-    better = sign(direction)
     arrays = {label: _rectangle(label, rows) for label, rows in scores.items()}
-    candidates = [array[np.isfinite(array)] for array in arrays.values()]
-    if worst is not None and math.isfinite(worst):
-        candidates.append(np.array([worst], dtype=float))
-    known = np.concatenate(candidates) if candidates else np.empty(0)
-    fill = float(better * (better * known).min()) if known.size else 0.0
+    fill = float(worst_value(np.concatenate([*map(np.ravel, arrays.values()), []]), direction, worst))
     censored = sum(int((~np.isfinite(array)).sum()) for array in arrays.values())
     return {label: np.where(np.isfinite(array), array, fill) for label, array in arrays.items()}, censored
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Literal
 
@@ -48,3 +49,21 @@ def filled(values: ArrayLike, direction: str) -> np.ndarray:
         return np.full(array.shape, np.nan)
     worst = finite_values.min() if sign(direction) > 0 else finite_values.max()
     return np.where(finite, array, worst)
+
+
+def worst_value(values: np.ndarray, direction: str, declared: float | None) -> np.ndarray:
+    """What missing values count as [...]: the worst finite one of ``values`` [..., N], or ``declared`` if it is worse.
+
+    0 where there is neither: all is missing then, and all ties.
+    """
+    better = sign(direction)
+    merit = np.where(np.isfinite(values), better * values, np.inf).min(axis=-1, initial=np.inf)
+    if declared is not None and math.isfinite(declared):
+        merit = np.minimum(merit, better * declared)
+    return np.where(np.isfinite(merit), better * merit, 0.0)
+
+
+def without_missing(table: np.ndarray, direction: str, declared: float | None) -> np.ndarray:
+    """Races' scores [..., C, K, S] with what is not finite censored in each race by itself, as ``censor`` does it."""
+    fill = worst_value(table.reshape(*table.shape[:-3], -1), direction, declared)
+    return np.where(np.isfinite(table), table, fill[..., None, None, None])
