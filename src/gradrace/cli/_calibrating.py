@@ -41,7 +41,7 @@ def calibrate(
 
     if json not in (None, "-"):
         api.check_writable(Path(json))
-    names = optimizer.split(",")
+    names = [word.strip() for word in optimizer.split(",")]
     found = []
     for workload in workloads or ["digits"]:
         result = measure(
