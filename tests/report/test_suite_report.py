@@ -191,6 +191,16 @@ def test_a_terminal_shows_all_of_it() -> None:
     assert ["b", "17%", "[17%,", "17%]", "67%", "[67%,", "67%]"] in rows
 
 
+def test_many_contenders_take_several_tables() -> None:
+    values = {f"c{n}": [0.9 - n / 100 + k / 1000 for k in range(3)] for n in range(7)}
+    text = shown(summarize_suite("mine", [made_up(f"w{n}", values) for n in range(3)]))
+    rows = [line.split() for line in text.splitlines()]
+    labels = [f"c{n}" for n in range(7)]
+    for start in (["workload", "metric"], []):  # the test values, and the probabilities of improvement
+        assert [*start, *labels[:5]] in rows
+        assert [*start, *labels[5:]] in rows
+
+
 def test_one_contender_alone() -> None:
     suite = summarize_suite("mine", [made_up(f"w{n}", {"a": GOOD}) for n in range(3)])
     assert suite["verdict"] == "a raced alone over 3 workloads, so this says nothing about other optimizers."
