@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import sys
+import importlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent.parent.parent / "benchmarks"))
-import evidence_pages
-
 from gradrace.evidence import evidence
 
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
-def test_the_page_is_made_of_the_shipped_evidence() -> None:
+
+@pytest.fixture
+def evidence_pages(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The script that makes the page."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module("evidence_pages")
+
+
+def test_the_page_is_made_of_the_shipped_evidence(evidence_pages: Any) -> None:
     assert evidence_pages.PAGE.read_text(encoding="utf-8") == evidence_pages.page()
 
 
 @pytest.mark.parametrize("name", evidence()["races"])
-def test_every_verdict_comes_out_again_by_hand(name: str) -> None:
+def test_every_verdict_comes_out_again_by_hand(name: str, evidence_pages: Any) -> None:
     race = evidence()["races"][name]
     pairs = evidence_pages.holm(race)
     usual = [pair for pair in race["pairs"] if pair["reason"] is None]

@@ -16,7 +16,7 @@ from gradrace.evidence import _recommend
 from gradrace.evidence._recommend import from_evidence, from_race, recommend
 from gradrace.workloads import workload
 
-SHORT = {"studies": 3, "trials": 4, "seeds": 2, "steps": 40}
+SHORT: dict[str, Any] = {"studies": 3, "trials": 4, "seeds": 2, "steps": 40}
 
 
 def row(label: str, lr: float, safe: tuple[float, float] | None, code: str | None = "a line") -> dict[str, Any]:
