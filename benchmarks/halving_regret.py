@@ -12,27 +12,10 @@ import statistics
 import tempfile
 from pathlib import Path
 
-import numpy as np
-
 import gradrace
-from gradrace.outcomes import Outcome, Stage
-from gradrace.race.rungs import rung_steps
+from gradrace.outcomes import Outcome
+from gradrace.report.tuning import halving_regrets
 from gradrace.store import open_store
-from gradrace.verdict import halving_regret
-
-
-def regrets(outcomes: list[Outcome], steps: int, direction: str) -> dict[str, list[float]]:
-    """The regret of each study, by contender."""
-    found: dict[str, list[float]] = {}
-    rungs = rung_steps(steps, halving=True)
-    tuning = [outcome for outcome in outcomes if outcome.stage is Stage.TUNING]
-    for label, study in sorted({(outcome.contender, outcome.study) for outcome in tuning}):
-        trials = [outcome for outcome in tuning if (outcome.contender, outcome.study) == (label, study)]
-        curves = [dict(zip(trial.curve.step, trial.curve.validation, strict=True)) for trial in trials]
-        values = np.array([[np.nan if (v := curve.get(r)) is None else v for curve in curves] for r in rungs], float)
-        if np.isfinite(values[-1]).any():
-            found.setdefault(label, []).append(halving_regret(values, "max" if direction == "max" else "min"))
-    return found
 
 
 def main() -> None:
@@ -45,8 +28,14 @@ def main() -> None:
             summary = gradrace.race(name, halving=False, seeds=1, store=store).to_json()
             with open_store(store) as opened:
                 outcomes = opened.outcomes(summary["race"]["id"])
-        found = regrets(outcomes, summary["plan"]["steps"], summary["workload"]["direction"])
-        for label, values in found.items():
+        direction = "max" if summary["workload"]["direction"] == "max" else "min"
+        of_contender: dict[str, list[Outcome]] = {}
+        for outcome in outcomes:
+            of_contender.setdefault(outcome.contender, []).append(outcome)
+        for label, steps in summary["plan"]["steps_of"].items():
+            values = halving_regrets(of_contender[label], steps, direction)
+            if not values:
+                continue
             none = sum(value == 0 for value in values)
             print(f"| {name} | {label} | {len(values)} | {statistics.mean(values):.4g} | {max(values):.4g} | {none} |")
 

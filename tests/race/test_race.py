@@ -24,6 +24,7 @@ SMALL: dict[str, Any] = {"studies": 3, "trials": 4, "seeds": 2, "steps": 40}
 TIMINGS = {
     "step_seconds",
     "seconds_to_target",
+    "seconds_to_target_interval",
     "seconds",
     "seconds_training",
     "seconds_compiling",

@@ -4,116 +4,16 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
 from dataclasses import replace
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from rich.console import Console
+from stored_race import A, B, Table, confirmed, notes, outcome, record, tuned
 
-from gradrace.outcomes import Curve, Outcome, Stage, Status
+from gradrace.outcomes import Curve, Outcome, Status
 from gradrace.report import html, summarize, terminal
 from gradrace.report.progress import LiveProgress, PlainProgress, progress
-from gradrace.report.tuning import budget_curves, robustness
-
-Table = Sequence[Sequence[float | None]]
-LRS = (0.001, 0.01, 0.1, 1.0)
-
-
-def outcome(
-    label: str, study: int, *, seed: int = 0, point: int = 0, value: float | None = 0.9, **more: Any
-) -> Outcome:
-    """One trial whose curve has points at steps 10 and 20."""
-    stage = more.pop("stage", Stage.TUNING)
-    curve = Curve([10, 20], [1.0, 0.5], [value, value], [0.3, 0.2])
-    return Outcome(
-        trial=f"{stage}/{label}/{study}/{seed}/{point}",
-        stage=stage,
-        contender=label,
-        study=study,
-        seed=seed,
-        point=point,
-        configuration={"lr": LRS[point]},
-        status=more.pop("status", Status.FINISHED),
-        steps=20,
-        validation=value,
-        validation_loss=0.2,
-        curve=more.pop("curve", curve),
-        **more,
-    )
-
-
-def record(status: str = "finished", target: float | None = 0.8) -> Any:
-    """A stored race of two contenders: three studies of four trials, two seeds of confirmation."""
-    workload = {"name": "w", "metric": "accuracy", "direction": "max", "worst": 0.0, "target": target}
-    space = {"lr": {"scale": "log", "low": 1e-3, "high": 1.0, "one_minus": False, "from_trials": 1, "limit": None}}
-    contenders = {
-        "a": {"optimizer": "sgd", "special_cases": [], "dimensions": space},
-        "b": {"optimizer": "momentum", "special_cases": ["sgd"], "dimensions": space},
-    }
-    plan = {
-        "engine": "loop", "reason": "Because.", "stochastic": False, "parameters": 5, "block_trials": 24,
-        "evaluations": 20,
-        "steps": {"a": 20, "b": 20}, "contenders": contenders, "workload": workload,
-    }  # fmt: skip
-    numbers = {
-        "studies": 3, "trials": 4, "seeds": 2, "steps": 20, "halving": True, "currency": "gradients", "seed": 0,
-        "schedule": "cosine", "warmup": 0.05, "clip_norm": 0.0, "decoupled_weight_decay": 0.0, "ema": 0.0,
-    }  # fmt: skip
-    return SimpleNamespace(
-        id="abc123",
-        created="2026-01-01T00:00:00",
-        status=status,
-        spec={"race": numbers, "contenders": [{"label": "a"}, {"label": "b"}]},
-        plan=plan,
-        machine={"cores": 2, "torch": "2"},
-        version="0",
-    )
-
-
-def confirmed(a: Table, b: Table) -> list[Outcome]:
-    """Confirmation outcomes from test values [studies][seeds]; None diverged."""
-    found = []
-    for label, table in (("a", a), ("b", b)):
-        for study, row in enumerate(table):
-            for seed, test in enumerate(row, start=1):
-                ended = {} if test is not None else {"status": Status.DIVERGED, "diverged_at": 7}
-                value = None if test is None else 0.9
-                found.append(
-                    outcome(label, study, seed=seed, point=2, stage=Stage.CONFIRMATION, value=value, test=test, **ended)
-                )
-    return found
-
-
-def notes(**costs: Any) -> dict[str, Any]:
-    choices = [
-        {
-            "contender": label,
-            "study": study,
-            "point": 2,
-            "configuration": {"lr": 0.1 + study},
-            "code": f"{label}{study}()",
-        }
-        for label in "ab"
-        for study in range(3)
-    ]
-    cost = {"step_seconds": 0.002, "state_bytes_per_parameter": 4.0}
-    return {
-        "choices": {"choices": choices, "extensions": [], "left": []},
-        "costs": costs or {"a": cost, "b": cost},
-        "session 0000": {"seconds": 3.0},
-        "session 0001": {"seconds": 4.5},
-    }
-
-
-A = [[0.90, 0.92], [0.91, 0.93], [0.92, 0.94]]
-B = [[0.80, 0.82], [0.81, 0.83], [0.79, 0.85]]
-
-
-def tuned() -> list[Outcome]:
-    values = (0.5, 0.88, 0.9, 0.2)
-    return [outcome(label, s, point=p, value=values[p]) for label in "ab" for s in range(3) for p in range(4)]
+from gradrace.report.tuning import budget_curves, robustness_of
 
 
 def test_a_decided_race_by_hand() -> None:
@@ -173,7 +73,9 @@ def test_a_race_that_has_not_ended_has_no_verdict_and_says_how_to_go_on() -> Non
 def test_unmeasured_costs_leave_their_columns_empty() -> None:
     summary = summarize(record(target=None), [*tuned(), *confirmed(A, B)], notes(error="it would not run"))
     assert summary["standings"][0]["step_seconds"] is None
-    assert summary["standings"][0]["steps_to_target"] is None
+    assert summary["standings"][0]["steps_to_target"] == 10
+    assert summary["standings"][0]["seconds_to_target"] is None
+    assert summary["standings"][0]["seconds_to_target_interval"] is None
     assert any("it would not run" in warning for warning in summary["warnings"])
 
 
@@ -222,9 +124,9 @@ def test_further_metrics_leave_out_trials_that_diverged_and_say_so() -> None:
     broken: Table = [[None, 0.9], [None, None], [0.7, 0.8]]
     summary = summarize(record(), [*tuned(), *with_others(confirmed(A, broken), "auc")], notes())
     row = next(row for row in summary["standings"] if row["label"] == "b")
-    # Two studies are left, of 9 and 7.5; t with one degree of freedom: 8.25 +- 12.706 * 1.0607 / sqrt(2).
+    # Two studies are left, of 9 and 7.5: too few for an interval.
     assert row["others"]["auc"]["mean"] == pytest.approx(8.25)
-    assert row["others"]["auc"]["interval"] == pytest.approx([8.25 - 9.53, 8.25 + 9.53], abs=0.01)
+    assert row["others"]["auc"]["interval"] is None
     assert row["others"]["auc"]["missing"] == 3
     sentence = "Left out are confirmation trials with no finite value, such as those that diverged: 3 of b."
     assert sentence in terminal.as_text(terminal.render(summary))
@@ -267,15 +169,20 @@ def test_a_row_each_for_many_contenders_takes_several_tables() -> None:
 
 
 def test_robustness_counts_decades_around_the_best() -> None:
-    numbers = {"studies": 1, "trials": 4}
     values = (0.5, 0.88, 0.9, 0.2)  # lr 0.01 and 0.1 are within 5 % of 0.9
     trials = [outcome("a", 0, point=p, value=values[p]) for p in range(4)]
-    assert robustness(trials, numbers, "max") == pytest.approx(1.0)
-    assert robustness([outcome("a", 0, value=None, status=Status.DIVERGED)], numbers, "max") == 0.0
+    found = robustness_of(trials, 1, "max")
+    assert found is not None
+    assert found.decades == pytest.approx(1.0)
+    assert found.safe == pytest.approx((0.01, 0.1))
+    assert robustness_of([outcome("a", 0, value=None, status=Status.DIVERGED)], 1, "max") == (0.0, None, None)
+    assert robustness_of([replace(trials[0], configuration={})], 1, "max") is None
+    # A value that is infinite is no best one to be near to.
+    assert robustness_of([*trials, outcome("a", 0, value=float("inf"), point=3)], 1, "max") == found
 
 
 def test_dropped_trials_are_compared_where_all_of_them_were() -> None:
-    numbers = {"studies": 1, "trials": 2}
+    numbers = {"studies": 1, "trials": 2, "seed": 0}
     early = outcome("a", 0, point=0, value=0.7, status=Status.DROPPED, curve=Curve([10], [1.0], [0.7], [0.1]))
     late = outcome("a", 0, point=1, value=0.9, curve=Curve([10, 20], [1, 1], [0.6, 0.9], [0.1, 0.1]))
     curves = budget_curves([early, late], ["a"], numbers, "max")

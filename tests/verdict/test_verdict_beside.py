@@ -1,6 +1,5 @@
 """What stands beside the verdict, each on a case worked by hand."""
 
-import itertools
 import math
 
 import numpy as np
@@ -9,143 +8,12 @@ import pytest
 from gradrace.verdict import (
     Decision,
     Pair,
-    best_of_n,
     halving_regret,
     inclusion_flags,
-    lr_robustness,
-    probability_best,
-    steps_to_target,
     variance_split,
 )
 
 NAN = math.nan
-
-
-class TestLrRobustness:
-    def test_width_of_the_run_around_the_best(self):
-        # Within 0.05 of 0.90: 1e-3, 1e-2 and 1e-1 pass, 1e-4 and 1 do not: two decades, without any extension.
-        lrs, values = [1e-1, 1e-4, 1e-2, 1, 1e-3], [0.86, 0.5, 0.90, 0.1, 0.85]
-        assert lr_robustness(lrs, values, "max", 0.05) == pytest.approx(2.0)
-        assert lr_robustness(lrs, values, "max", 0.04) == pytest.approx(1.0)
-        assert lr_robustness(lrs, values, "max", 0.0) == 0.0
-        assert lr_robustness(lrs, [-v for v in values], "min", 0.05) == pytest.approx(2.0)
-
-    def test_a_failure_breaks_the_run_and_only_the_part_with_the_best_counts(self):
-        lrs = [1e-6, 1e-4, 1e-3, 1e-2, 1e-1]  # the run without the best is the wider
-        assert lr_robustness(lrs, [0.9, 0.9, NAN, 0.91, 0.9], "max", 0.1) == pytest.approx(1.0)
-        assert lr_robustness(lrs, [0.9, 0.9, 0.2, 0.91, 0.9], "max", 0.1) == pytest.approx(1.0)
-        # Not ok though its value looks fine, or even like the best.
-        assert lr_robustness(lrs, [0.9, 0.9, 0.99, 0.91, 0.9], "max", 0.1, [1, 1, 0, 1, 1]) == pytest.approx(1.0)
-        # Two best trials: the wider of their runs.
-        assert lr_robustness(lrs, [0.9, 0.9, 0.9, NAN, 0.9], "max", 0.1) == pytest.approx(3.0)
-
-    def test_trials_of_one_rate_pass_together_or_not_at_all(self):
-        lrs = [1e-3, 1e-2, 1e-2, 1e-1]
-        assert lr_robustness(lrs, [0.9, 0.9, 0.9, 0.9], "max", 0.1) == pytest.approx(2.0)
-        assert lr_robustness(lrs, [0.91, 0.9, NAN, 0.9], "max", 0.1) == 0.0
-        assert lr_robustness(lrs, [0.9, 0.91, NAN, 0.9], "max", 0.1) == 0.0
-
-    def test_nothing_worked(self):
-        assert lr_robustness([1e-3, 1e-2], [NAN, math.inf], "min", 0.1) == 0.0
-        assert lr_robustness([], [], "min", 0.1) == 0.0
-
-    def test_misuse(self):
-        with pytest.raises(ValueError, match="not positive"):
-            lr_robustness([0.0, 1.0], [1, 1], "max", 0.1)
-        with pytest.raises(ValueError, match="want one"):
-            lr_robustness([0.1], [1, 1], "max", 0.1)
-        with pytest.raises(ValueError, match="tolerance is nan"):
-            lr_robustness([0.1], [1], "max", NAN)
-
-
-class TestBestOfN:
-    def test_by_hand(self):
-        # Pairs of {1, 2, 4}: best 2, 4, 4, mean 10/3; singles 7/3; all three 4. For "min": 7/3, (1 + 1 + 2)/3, 1.
-        assert best_of_n([2, 4, 1], "max").tolist() == pytest.approx([7 / 3, 10 / 3, 4])
-        assert best_of_n([2, 4, 1], "min").tolist() == pytest.approx([7 / 3, 4 / 3, 1])
-        assert best_of_n([2, 4, 1], "max", 2).tolist() == pytest.approx([7 / 3, 10 / 3])
-
-    def test_equals_all_subsets(self):
-        values = np.random.default_rng(0).normal(size=6).round(1)
-        for n, expected in enumerate(best_of_n(values, "min"), start=1):
-            assert expected == pytest.approx(np.mean([min(s) for s in itertools.combinations(values, n)]))
-
-    def test_studies_are_averaged_and_failures_are_the_worst_value_given(self):
-        assert best_of_n([[1, 2], [5, 6]], "max").tolist() == pytest.approx([3.5, 4.0])
-        assert best_of_n([[1, 2], [5, NAN]], "max").tolist() == pytest.approx([2.25, 3.5])  # NaN counts as 1
-        assert best_of_n([3, -math.inf, 7], "min").tolist() == pytest.approx([17 / 3, (3 + 3 + 7) / 3, 3])
-        assert np.isnan(best_of_n([NAN, NAN], "max")).all()
-
-    def test_misuse(self):
-        for n_max in (0, 4):
-            with pytest.raises(ValueError, match=f"n_max is {n_max}"):
-                best_of_n([1, 2, 3], "max", n_max)
-        with pytest.raises(ValueError, match="is needed"):
-            best_of_n([], "max")
-
-
-class TestProbabilityBest:
-    def test_two_by_hand(self):
-        # One draw each from {1, 3} and {2, 3}: (1,2) b, (1,3) b, (3,2) a, (3,3) tie: a 1.5 of 4.
-        found = probability_best({"a": [[1, 3]], "b": [[2, 3]]}, "max", 1)
-        assert found == pytest.approx({"a": 3 / 8, "b": 5 / 8})
-        assert probability_best({"a": [[1, 3]], "b": [[2, 3]]}, "min", 1) == pytest.approx({"a": 5 / 8, "b": 3 / 8})
-        # Both draws: both reach 3.
-        assert probability_best({"a": [[1, 3]], "b": [[2, 3]]}, "max", 2) == pytest.approx({"a": 0.5, "b": 0.5})
-
-    @pytest.mark.parametrize("contenders", [2, 3, 4])
-    def test_equals_enumeration(self, contenders):
-        rng = np.random.default_rng(contenders)
-        values = {label: rng.integers(0, 4, (2, 4)) for label in "abcd"[:contenders]}  # integers, for many ties
-        expected = dict.fromkeys(values, 0.0)
-        for study in range(2):
-            bests = [[max(s) for s in itertools.combinations(array[study], 2)] for array in values.values()]
-            outcomes = list(itertools.product(*bests))
-            for outcome in outcomes:
-                winners = [label for label, best in zip(values, outcome, strict=True) if best == max(outcome)]
-                for label in winners:
-                    expected[label] += 1 / len(winners) / len(outcomes) / 2
-        found = probability_best(values, "max", 2)
-        assert found == pytest.approx(expected)
-        assert sum(found.values()) == pytest.approx(1)
-
-    def test_failures_lose_to_anything_finite_and_tie_with_each_other(self):
-        assert probability_best({"a": [[NAN]], "b": [[1e9]]}, "min", 1) == pytest.approx({"a": 0, "b": 1})
-        found = probability_best({"a": [[NAN]], "b": [[math.inf]], "c": [[NAN]]}, "max", 1)
-        assert found == pytest.approx(dict.fromkeys("abc", 1 / 3))
-
-    def test_numbers_of_trials_may_differ(self):
-        # a draws its only trial, 2; b draws one of {1, 2, 3}: loses, ties, wins.
-        assert probability_best({"a": [[2]], "b": [[1, 2, 3]]}, "max", 1) == pytest.approx({"a": 0.5, "b": 0.5})
-        assert probability_best({"a": [[1]]}, "max", 1) == pytest.approx({"a": 1.0})
-        assert probability_best({}, "max", 1) == {}
-
-    def test_misuse(self):
-        with pytest.raises(ValueError, match="n is 2"):
-            probability_best({"a": [[2]], "b": [[1, 2, 3]]}, "max", 2)
-        with pytest.raises(ValueError, match="as many studies"):
-            probability_best({"a": [[2]], "b": [[1], [2]]}, "max", 1)
-
-
-class TestStepsToTarget:
-    steps = (10, 20, 30)
-
-    def test_median_by_hand(self):
-        curves = [
-            (self.steps, [0.1, 0.5, 0.4]),  # 20: reaching it once is enough, and equality reaches
-            (self.steps, [None, NAN, 0.6]),  # 30
-            (self.steps, [0.1, 0.2, math.inf]),  # never
-        ]
-        found = steps_to_target(curves, 0.5, "max")
-        assert found == (30, 2, 3)
-        assert (found.median, found.reached, found.total) == (30, 2, 3)
-        assert steps_to_target(curves, 0.1, "min") == (10, 2, 3)
-
-    def test_half_is_enough_and_less_is_not(self):
-        reaches, never = ([5], [1.0]), ([5], [None])
-        assert steps_to_target([reaches, never], 1.0, "max") == (5, 1, 2)
-        assert steps_to_target([reaches, never, never], 1.0, "max") == (None, 1, 3)
-        assert steps_to_target([], 1.0, "max") == (None, 0, 0)
 
 
 class TestVarianceSplit:

@@ -270,6 +270,7 @@ def test_mean_interval_by_hand():
     assert interval == pytest.approx((2 - 2.484138, 2 + 2.484138), abs=1e-6)
     # With 1 degree of freedom t(0.75) = 1: the half interval is the standard error, 1.
     assert mean_interval([3.0, 5.0], level=0.5) == (4.0, pytest.approx((3.0, 5.0)))
+    assert mean_interval([3.0, 5.0], level=0.5, fewest=3) == (4.0, None)
 
 
 def test_mean_interval_at_its_limits():

@@ -53,9 +53,11 @@ def test_a_place_counts_those_detectably_better_and_ties_need_not_be_transitive(
     assert [(s.place, s.tied_with) for s in standings(scores, pairs, "max")] == [(1, ()), (2, ()), (3, ())]
 
 
-def test_one_contender_and_one_study():
+def test_one_contender_and_few_studies():
     (alone,) = standings({"a": np.array([[1.0, 2.0]])}, [], "max")
     assert dataclasses.astuple(alone) == ("a", 1, (), 1.5, None, (1.5,))
+    (alone,) = standings({"a": np.array([[1.0, 2.0], [2.0, 3.0]])}, [], "max")
+    assert (alone.mean, alone.interval) == (2.0, None)  # as a pair has none with fewer than 3 studies
     assert standings({}, [], "max") == []
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gradrace.outcomes import Outcome
-from gradrace.verdict import mean_interval
+from gradrace.verdict import FEWEST_STUDIES, mean_interval
 
 MOST_COLUMNS = 6
 """With more metrics than this, each gets a row instead, and the contenders get the columns."""
@@ -35,7 +35,7 @@ def over_studies(confirmed: Sequence[Outcome], names: Sequence[str], trials: int
         trials: number of confirmation trials the race gives a contender (studies times seeds).
 
     Returns:
-        For each name ``mean`` and ``interval`` in the metric's units (``interval`` is None with fewer than 2 studies),
+        For each name ``mean`` and ``interval`` in the metric's units (``interval`` is None with fewer than 3 studies),
         and ``missing``, the number of trials without a finite value.
     """
     found = {}
@@ -45,7 +45,7 @@ def over_studies(confirmed: Sequence[Outcome], names: Sequence[str], trials: int
             if name in outcome.others:
                 studies.setdefault(outcome.study, []).append(outcome.others[name])
         by_study = [np.mean(studies[study]) for study in sorted(studies)]
-        mean, bounds = mean_interval(by_study) if by_study else (None, None)
+        mean, bounds = mean_interval(by_study, fewest=FEWEST_STUDIES) if by_study else (None, None)
         missing = trials - sum(len(values) for values in studies.values())
         found[name] = {"mean": mean, "interval": None if bounds is None else list(bounds), "missing": missing}
     return found

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gradrace.outcomes import Outcome, Status
+from gradrace.verdict import FEWEST_STUDIES, OrderChange
 
 NOTHING_WORKED = (
     "No contender has a working configuration: every trial diverged or failed. "
@@ -17,6 +18,11 @@ NOTHING_WORKED = (
 def number(value: float | None) -> str:
     """Four significant digits, or a dash."""
     return "-" if value is None else f"{value:.4g}"
+
+
+def percent(share: float) -> str:
+    """A share as a whole number of percent."""
+    return f"{100 * share:.0f} %"
 
 
 def interval(bounds: Sequence[float] | None) -> str:
@@ -161,9 +167,40 @@ def left_out(rows: Sequence[Mapping[str, Any]]) -> str | None:
     )
 
 
-def too_few_studies(studies: int) -> str:
-    """Why there is no verdict."""
-    return f"The race had {studies} studies per contender. At least 3 are needed to tell a difference from luck."
+def too_few_studies(studies: int, contenders: int) -> str:
+    """Why there are no intervals, and with several contenders no verdict."""
+    plural = "studies" if studies != 1 else "study"
+    lacking = (
+        "so the order is shown without intervals and without a verdict"
+        if contenders > 1
+        else "so its score is shown without an interval"
+    )
+    return (
+        f"The race had {studies} {plural} per contender. At least {FEWEST_STUDIES} are needed to tell a difference "
+        f"from luck, or to say how far luck reaches; {lacking}."
+    )
+
+
+def order_change(change: OrderChange, step: int, steps: int, metric: str) -> str:
+    """A pair whose order at the end is not that of before, and what that means for races of another length."""
+    before, after = (f"{number(first)} against {number(last)}" for first, last in (change.earlier, change.end))
+    return (
+        f"The length of the race decides between {change.first} and {change.last}: at step {step} of {steps} "
+        f"{change.first} was ahead (validation {metric} {before}), at the end {change.last} is ({after}, in the same "
+        f"order). A longer race would probably favour {change.last}, a shorter one {change.first}."
+    )
+
+
+def unflattened(found: Sequence[tuple[str, float, int, int]]) -> str:
+    """Contenders that still improve: label, share of the improvement, the step after which it came, and the last."""
+    parts = [
+        f"{label} ({percent(share)} of its gain came after step {late} of {steps})"
+        for label, share, late, steps in found
+    ]
+    return (
+        f"Still improving on the validation split when the race ended: {listed(parts)}. In a longer race "
+        f"{'they' if len(found) > 1 else 'it'} would probably score better, and the order might change."
+    )
 
 
 def little_power(studies: int, contenders: int) -> str:
@@ -172,6 +209,12 @@ def little_power(studies: int, contenders: int) -> str:
         f"With {studies} studies each, {contenders} contenders differ detectably only if they differ by a lot: this is "
         "a first look. The standard and thorough budgets have 5 and 8 studies."
     )
+
+
+def target(found: Mapping[str, Any], metric: str) -> str:
+    """The value that steps are counted to, and whose it is."""
+    whose = "the workload's own" if found["source"] == "workload" else "95 % of what the best contender gained"
+    return f"validation {metric} {number(found['value'])} ({whose})"
 
 
 def costs_unknown(error: str) -> str:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from gradrace.outcomes import Outcome, Stage, Status, notes_of
-from gradrace.report import others, sentences
-from gradrace.report.tuning import budget_curves, robustness
+from gradrace.report import length, others, sentences
+from gradrace.report.beside import halving_regret_of, own_target, to_target
+from gradrace.report.record import BEFORE_IT_COULD_BE_ASKED, BEFORE_IT_WAS_PLANNED, RaceRecord, check
+from gradrace.report.tuning import budget_curves, robustness_of
 from gradrace.verdict import (
+    FEWEST_STUDIES,
     Decision,
     Direction,
     Pair,
@@ -21,7 +24,6 @@ from gradrace.verdict import (
     compare,
     inclusion_flags,
     standings,
-    steps_to_target,
     variance_split,
 )
 
@@ -30,54 +32,18 @@ FEW_STUDIES = 5
 """With fewer studies a t test has so few degrees of freedom that it decides hardly anything."""
 
 
-class RaceRecord(Protocol):
-    """What a summary reads of a stored race; the store's record is one."""
-
-    @property
-    def id(self) -> str:
-        """The race's id."""
-        ...
-
-    @property
-    def created(self) -> str:
-        """When it was entered, ISO 8601 in UTC."""
-        ...
-
-    @property
-    def status(self) -> str:
-        """Running, finished or interrupted."""
-        ...
-
-    @property
-    def spec(self) -> dict[str, Any]:
-        """What was asked for."""
-        ...
-
-    @property
-    def plan(self) -> dict[str, Any]:
-        """What was decided before the first block."""
-        ...
-
-    @property
-    def machine(self) -> dict[str, Any]:
-        """What it ran on."""
-        ...
-
-    @property
-    def version(self) -> str:
-        """The gradrace that entered it."""
-        ...
-
-
 class Race:
     """A stored race with its outcomes sorted by what they are for."""
 
     def __init__(self, record: RaceRecord, outcomes: Sequence[Outcome], notes: Mapping[str, Any]) -> None:
+        check(record)
         self.record, self.outcomes, self.notes = record, outcomes, notes
-        self.workload: dict[str, Any] = record.plan["workload"]
+        self.workload: dict[str, Any] = {"worst": None, "target": None, **record.plan["workload"]}
         self.direction: Direction = self.workload["direction"]
         self.labels: list[str] = [contender["label"] for contender in record.spec["contenders"]]
-        self.numbers: dict[str, Any] = record.spec["race"]
+        self.numbers: dict[str, Any] = {**BEFORE_IT_COULD_BE_ASKED, **record.spec["race"]}
+        self.steps: dict[str, int] = dict.fromkeys(self.labels, int(record.spec["race"]["steps"]))
+        self.steps.update(record.plan.get("steps", {}))
         kept = notes.get("choices", {"choices": [], "extensions": [], "left": []})
         self.choices = {(choice["contender"], choice["study"]): choice for choice in kept["choices"]}
         self.extensions: list[dict[str, Any]] = kept["extensions"]
@@ -104,6 +70,9 @@ def summarize(record: RaceRecord, outcomes: Sequence[Outcome], notes: Mapping[st
     """The whole of a race as JSON types: verdict, standings, pairs, costs and warnings.
 
     A race that has not finished has no standings; the sentence says how far it is.
+
+    Raises:
+        StoreError: the record lacks what every race has, or says neither of its metric that less is better nor more.
     """
     race = Race(record, outcomes, notes)
     common = {
@@ -111,7 +80,7 @@ def summarize(record: RaceRecord, outcomes: Sequence[Outcome], notes: Mapping[st
         "gradrace": record.version,
         "race": {"id": record.id, "created": record.created, "status": record.status},
         "workload": race.workload,
-        "plan": {**race.numbers, **_plan(record.plan, notes.get("engine"))},
+        "plan": {**race.numbers, **_plan(race, notes.get("engine"))},
         "machine": record.machine,
         "cost": _cost(race),
     }
@@ -128,13 +97,15 @@ def summarize(record: RaceRecord, outcomes: Sequence[Outcome], notes: Mapping[st
     }
     budget = budget_curves(race.outcomes, race.labels, race.numbers, race.direction)
     beside = others.names_of([outcome for outcome in race.outcomes if outcome.stage is Stage.CONFIRMATION])
-    rows = [_standing(race, standing, validated[standing.label], scores, budget, beside) for standing in ranked]
+    target = _target(race, next(iter(validated.values())))
+    rows = [_standing(race, standing, validated[standing.label], scores, budget, beside, target) for standing in ranked]
     return {
         **common,
         "standings": rows,
         "pairs": [_pair(pair) for pair in pairs],
         "recommendation": _recommendation(race, rows, pairs),
         "budget": budget,
+        "target": target,
         "warnings": _warnings(race, rows, pairs, censored),
     }
 
@@ -146,20 +117,16 @@ def _standing(
     scores: Mapping[str, np.ndarray],
     budget: Mapping[str, Any],
     beside: Sequence[str],
+    target: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     label = standing.label
     confirmed = race.of(label, Stage.CONFIRMATION)
     choice = _best_choice(race, validated)
     cost = race.costs.get(label, {})
-    target = race.workload["target"]
-    reached = None
-    if target is not None:
-        curves = [(outcome.curve.step, outcome.curve.validation) for outcome in confirmed]
-        reached = steps_to_target(curves, target, race.direction)
-    median = reached.median if reached else None
-    seconds = cost.get("step_seconds")
     split = variance_split(scores[label])
     everything = race.of(label, *Stage)
+    tuning = race.of(label, Stage.TUNING)
+    rates = robustness_of(tuning, race.numbers["studies"], race.direction)
     return {
         "optimizer": race.record.plan["contenders"][label]["optimizer"],
         "label": label,
@@ -175,20 +142,29 @@ def _standing(
         },
         "others": others.over_studies(confirmed, beside, scores[label].size),
         "studies_without_choice": sum((label, study) not in race.choices for study in range(race.numbers["studies"])),
-        "lr_robustness_decades": robustness(race.of(label, Stage.TUNING), race.numbers, race.direction),
+        "lr_robustness_decades": None if rates is None else rates.decades,
+        "lr_robustness_interval": None if rates is None else _listed(rates.interval),
+        "lr_safe_range": None if rates is None else _listed(rates.safe),
         "diverged": sum(outcome.status is Status.DIVERGED for outcome in everything),
         "failed": sum(outcome.status is Status.FAILED for outcome in everything),
         "trials": len(everything),
-        "steps_to_target": median,
-        "target_reached": [reached.reached, reached.total] if reached else None,
-        "seconds_to_target": median * seconds if median is not None and seconds is not None else None,
-        "step_seconds": seconds,
+        **to_target(confirmed, race.numbers, target, race.direction, cost.get("step_seconds")),
+        "step_seconds": cost.get("step_seconds"),
         "state_bytes_per_parameter": cost.get("state_bytes_per_parameter"),
         "probability_best": budget["probability_best"][label],
         "luck": None
         if split is None
         else {"tuning": split.tuning, "trial": split.trial, "share_tuning": split.share_tuning},
+        "halving_regret": halving_regret_of(tuning, race.steps[label], race.numbers, race.direction),
     }
+
+
+def _target(race: Race, best: Standing) -> dict[str, Any] | None:
+    """The validation value that steps are counted to: the workload's, or else the race's own."""
+    if race.workload["target"] is not None:
+        return {"value": race.workload["target"], "source": "workload"}
+    confirmed = race.of(best.label, Stage.CONFIRMATION)
+    return own_target(confirmed, best.mean, race.record.plan.get("untrained"), race.direction)
 
 
 def _best_choice(race: Race, validated: Standing) -> dict[str, Any] | None:
@@ -236,7 +212,7 @@ def _warnings(race: Race, rows: Sequence[Mapping[str, Any]], pairs: Sequence[Pai
         row["label"]: [
             other["label"]
             for other in rows
-            if other["optimizer"] in race.record.plan["contenders"][row["label"]]["special_cases"]
+            if other["optimizer"] in race.record.plan["contenders"][row["label"]].get("special_cases", ())
         ]
         for row in rows
     }
@@ -247,10 +223,12 @@ def _warnings(race: Race, rows: Sequence[Mapping[str, Any]], pairs: Sequence[Pai
     found += sentences.failures(race.outcomes)
     if censored:
         found.append(sentences.censored(censored, race.workload))
-    if pairs and all(pair.p is None for pair in pairs):
-        found.append(sentences.too_few_studies(race.numbers["studies"]))
+    if race.numbers["studies"] < FEWEST_STUDIES:
+        found.append(sentences.too_few_studies(race.numbers["studies"], len(rows)))
     elif race.numbers["studies"] < FEW_STUDIES and pairs and all(p.decision is Decision.UNDECIDED for p in pairs):
         found.append(sentences.little_power(race.numbers["studies"], len(rows)))
+    confirmed = {label: race.of(label, Stage.CONFIRMATION) for label in race.labels}
+    found += length.warnings(confirmed, race.steps, race.numbers, race.workload, race.record.plan.get("untrained"))
     if smaller := notes_of(race.notes, "memory"):
         found.append(sentences.little_memory({block: note["chunk"] for block, note in smaller.items()}))
     if fallbacks := notes_of(race.notes, "fallback"):
@@ -276,14 +254,14 @@ def _cost(race: Race) -> dict[str, Any]:
     }
 
 
-def _plan(plan: Mapping[str, Any], settled: Mapping[str, Any] | None) -> dict[str, Any]:
+def _plan(race: Race, settled: Mapping[str, Any] | None) -> dict[str, Any]:
     """``settled``: what became of a program that was compiled while the race ran."""
-    names = ("engine", "reason", "stochastic", "parameters", "untrained", "block_trials", "evaluations")
-    known = {name: plan[name] for name in names}
+    plan = race.record.plan
+    known = {name: plan.get(name, otherwise) for name, otherwise in BEFORE_IT_WAS_PLANNED.items()}
     if settled is not None:
-        known["reason"] = f"{plan['reason']} {settled['reason']}"
+        known["reason"] = f"{known['reason']} {settled['reason']}"
     compiled = bool(plan.get("compiled")) and (settled is None or settled["engine"] == "compiled")
-    return {**known, "compiled": compiled, "steps_of": dict(plan["steps"]), "contenders": plan["contenders"]}
+    return {**known, "compiled": compiled, "steps_of": race.steps, "contenders": plan["contenders"]}
 
 
 def _listed(interval: tuple[float, float] | None) -> list[float] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -12,12 +12,16 @@ from rich.table import Table
 from rich.text import Text
 
 from gradrace.report import others
-from gradrace.report.sentences import interval, left_out, number
+from gradrace.report.sentences import interval, left_out, number, percent
+from gradrace.report.sentences import target as target_words
 
 PLAIN_WIDTH = 130
 """Columns of what is printed where there is no terminal whose width it would have to fit."""
 
 _FEW_COLUMNS = 3
+
+SURE = 0.95
+"""The level of an interval that needs no excuse."""
 
 
 def as_text(what: RenderableType) -> str:
@@ -38,6 +42,8 @@ def render(summary: Mapping[str, Any]) -> RenderableType:
     if summary["standings"]:
         parts += [_heading(_standings_title(summary)), _indented(_standings(summary))]
         parts += _others(summary)
+        parts += [_heading("Beside the verdict: how each contender got there"), _indented(_beside(summary))]
+        parts += [_bullet(line) for line in _legend(summary)]
     if summary["pairs"]:
         parts += [_heading("Pairs"), _indented(_pairs(summary))]
     if summary["warnings"]:
@@ -64,12 +70,14 @@ def _bullet(words: str) -> Table:
 def _standings_title(summary: Mapping[str, Any]) -> str:
     work = summary["workload"]
     more = "higher is better" if work["direction"] == "max" else "lower is better"
-    return f"Standings on {work['name']}: test {work['metric']} ({more}), mean over studies and its 95 % interval"
+    bounded = any(row["test"]["interval"] for row in summary["standings"])
+    shown = "mean over studies" + (" and its 95 % interval" if bounded else "")
+    return f"Standings on {work['name']}: test {work['metric']} ({more}), {shown}"
 
 
 def _standings(summary: Mapping[str, Any]) -> Table:
     table = _table("place", "contender", "test", "interval", "configuration", "tied with")
-    for name in ("lr range", "diverged", "step", "state"):
+    for name in ("diverged", "step", "state"):
         table.add_column(name, justify="right")
     for row in summary["standings"]:
         table.add_row(
@@ -79,12 +87,74 @@ def _standings(summary: Mapping[str, Any]) -> Table:
             interval(row["test"]["interval"]),
             Text(_configuration(row["configuration"])),
             Text(_ties(row, summary)),
-            _with_unit(row["lr_robustness_decades"], "{:.1f} dec"),
             f"{row['diverged']}/{row['trials']}",
             _with_unit(row["step_seconds"], "{:.2f} ms", 1e3),
             _with_unit(row["state_bytes_per_parameter"], "{:.0f} B"),
         )
     return table
+
+
+def _beside(summary: Mapping[str, Any]) -> Table:
+    """What decides nothing, and tells how hard a contender is to tune, how fast it is and how far luck goes."""
+    rows, trials = summary["standings"], summary["plan"]["trials"]
+    table = _table("contender", "safe lr", "width", "best, 1 trial")
+    several = (f"{trials} trials",) if trials > 1 else ()
+    for name in (*several, "steps to target", "seconds", "tuning / seeds"):
+        table.add_column(name)
+    regret = any(row["halving_regret"] for row in rows)
+    if regret:
+        table.add_column("halving costs")
+    for row in rows:
+        lost = row["halving_regret"]
+        cells = [
+            _range(row["lr_safe_range"]),
+            _width(row["lr_robustness_decades"], row["lr_robustness_interval"]),
+            *(percent(chance) for chance in row["probability_best"].values()),
+            _until(row["steps_to_target"], row["steps_to_target_interval"], row["target_reached"]),
+            _with_unit(row["seconds_to_target"], "{:.2g}"),
+            _luck(row["luck"]),
+        ]
+        if regret:
+            cells.append("-" if lost is None else f"{number(lost['mean'])} (most {number(lost['worst'])})")
+        table.add_row(Text(row["label"], style="bold"), *cells)
+    return table
+
+
+def _legend(summary: Mapping[str, Any]) -> list[str]:
+    """What the columns of the table beside the verdict mean, as far as they have anything to show."""
+    rows, trials, step = summary["standings"], summary["plan"]["trials"], summary["budget"]["at_step"]
+    lines = [
+        f"safe lr: learning rates around the best one whose trials scored within 5 % of it at step {step} (the last "
+        "that all trials saw), on average over studies. width: how many factors of ten they span (0.3 is a factor of "
+        "2, 1 one of 10), from the rates tried; the wider, the easier to tune.",
+        "best: chance that a trial at random, "
+        + (f"or the best of {trials}, " if trials > 1 else "")
+        + f"beats that of every other contender, on the validation split at step {step}.",
+    ]
+    if summary["target"] is not None:
+        lines.append(_target_legend(summary))
+    if any(_luck(row["luck"]) != "-" for row in rows):
+        lines.append(
+            "tuning / seeds: of the variance of its test scores, the share that came from tuning (which trials were "
+            "drawn, which was chosen) and from seeds (initial weights, order of batches)."
+        )
+    if any(row["halving_regret"] for row in rows):
+        lines.append(
+            f"halving costs: how much validation {summary['workload']['metric']} a study would have lost on average, "
+            "had half of its trials been dropped at a quarter of the steps and half of the rest at half of them."
+        )
+    return lines
+
+
+def _target_legend(summary: Mapping[str, Any]) -> str:
+    words = target_words(summary["target"], summary["workload"]["metric"])
+    line = f"target: {words}. Steps and seconds until half of a contender's runs reached it, and how many runs did."
+    levels = {row["steps_to_target_level"] for row in summary["standings"] if row["steps_to_target_level"] is not None}
+    if levels:
+        (level,) = levels
+        line += f" In brackets: between these lies the true median, with a certainty of {percent(level)}"
+        line += " (95 % takes 6 studies)." if level < SURE else "."
+    return line
 
 
 def _others(summary: Mapping[str, Any]) -> list[RenderableType]:
@@ -145,14 +215,17 @@ def _how(summary: Mapping[str, Any]) -> list[str]:
         f"{cost['trials']} trials, {cost['trial_steps']:,} trial-steps"
         + (f", {cost['seconds']:.1f} s" if cost["seconds"] is not None else "")
         + f" on {machine['cores']} cores; engine: {_engine(plan)}. {plan['reason']}",
-        "lr range: decades of learning rate around the best that stay within 5 % of it."
-        + (
-            f" step: one training step with the optimizer on a model of {plan['parameters']:,} parameters, alone. "
-            "state: memory per parameter."
-            if plan["parameters"]
-            else ""
-        ),
+        *_measured(plan),
         f"Race {summary['race']['id']}, seed {plan['seed']}, gradrace {summary['gradrace']}, torch {machine['torch']}.",
+    ]
+
+
+def _measured(plan: Mapping[str, Any]) -> list[str]:
+    if not plan["parameters"]:
+        return []
+    return [
+        f"step: one training step with the optimizer on a model of {plan['parameters']:,} parameters, alone. "
+        "state: memory per parameter."
     ]
 
 
@@ -185,6 +258,32 @@ def _configuration(values: Mapping[str, float] | None) -> str:
 
 def _with_unit(value: float | None, pattern: str, factor: float = 1.0) -> str:
     return "-" if value is None else pattern.format(value * factor)
+
+
+def _range(ends: Sequence[float] | None) -> str:
+    if ends is None:
+        return "-"
+    low, high = (f"{end:.2g}" for end in ends)
+    return low if low == high else f"{low} to {high}"
+
+
+def _width(decades: float | None, ends: Sequence[float] | None) -> str:
+    return _with_unit(decades, "{:.1f}") + ("" if ends is None else f" [{ends[0]:.1f}, {ends[1]:.1f}]")
+
+
+def _luck(split: Mapping[str, Any] | None) -> str:
+    share = None if split is None else split["share_tuning"]
+    return "-" if share is None else f"{percent(share)} / {percent(1 - share)}"
+
+
+def _until(median: int | None, ends: Sequence[int | None] | None, reached: Sequence[int] | None) -> str:
+    """Steps to the target with their interval, and how many runs of how many reached it."""
+    if reached is None:
+        return "-"
+    shown = "not reached" if median is None else str(median)
+    if ends is not None:
+        shown += f" [{ends[0]}, {'later' if ends[1] is None else ends[1]}]"
+    return f"{shown} {reached[0]}/{reached[1]}"
 
 
 def _table(*columns: str | Text) -> Table:

@@ -11,10 +11,25 @@ from typing import Any
 import numpy as np
 
 from gradrace.outcomes import Outcome, Stage
-from gradrace.verdict import Direction, best_of_n, lr_robustness, probability_best
+from gradrace.randomness import seed_of
+from gradrace.verdict import (
+    FEWEST_STUDIES,
+    Direction,
+    Robustness,
+    best_of_n_by_study,
+    bootstrap_interval,
+    halving_regret,
+    lr_range,
+    mean_interval,
+    probability_best_by_study,
+    robustness,
+)
 
 TOLERANCE = 0.05
 """A learning rate is safe if its trial is this close to the best one, as a share of the best value's size."""
+
+RUNG_PARTS = (4, 2, 1)
+"""Halving compares trials at the steps divided by these. The race's own rungs, which this package cannot import."""
 
 
 def first_rung_values(outcomes: Sequence[Outcome]) -> tuple[int, np.ndarray]:
@@ -29,46 +44,116 @@ def first_rung_values(outcomes: Sequence[Outcome]) -> tuple[int, np.ndarray]:
     return step, np.array(values, dtype=float)
 
 
-def robustness(tuning: Sequence[Outcome], numbers: Mapping[str, Any], direction: Direction) -> float | None:
-    """Decades of learning rate around the best that are nearly as good, averaged over studies; None without trials.
+def robustness_of(tuning: Sequence[Outcome], studies: int, direction: Direction) -> Robustness | None:
+    """One contender's range of learning rates around the best that are nearly as good; None if no trial has an lr.
 
-    Nearly: within 5 % of the best value's size (an accuracy of 0.95 counts from 0.9025), at the first rung.
+    Nearly: within 5 % of the best value's size (an accuracy of 0.95 counts from 0.9025), at the first rung. A study
+    of which nothing worked has no range.
     """
-    widths = []
-    for study in range(numbers["studies"]):
-        trials = [outcome for outcome in tuning if outcome.study == study and "lr" in outcome.configuration]
-        if not trials:
-            continue
+    by_study: dict[int, list[Outcome]] = {}
+    for outcome in tuning:
+        if outcome.study < studies and "lr" in outcome.configuration:
+            by_study.setdefault(outcome.study, []).append(outcome)
+    ranges = []
+    for trials in by_study.values():
         _, values = first_rung_values(trials)
-        if not np.isfinite(values).any():
-            widths.append(0.0)
-            continue
-        best = np.nanmax(values) if direction == "max" else np.nanmin(values)
+        finite = values[np.isfinite(values)]
+        best = 0.0 if finite.size == 0 else finite.max() if direction == "max" else finite.min()
         rates = [outcome.configuration["lr"] for outcome in trials]
-        widths.append(lr_robustness(rates, values, direction, TOLERANCE * abs(best), np.isfinite(values)))
-    return float(np.mean(widths)) if widths else None
+        ranges.append(lr_range(rates, values, direction, TOLERANCE * abs(best)))
+    return robustness(ranges) if ranges else None
 
 
 def budget_curves(
     outcomes: Sequence[Outcome], labels: Sequence[str], numbers: Mapping[str, Any], direction: Direction
 ) -> dict[str, Any]:
-    """Expected best validation value after 1, 2, … N trials, and the probability of being best with 1 and with N."""
+    """Expected best validation value after 1, 2, … N trials, and the probability of being best then, with 95 % bands.
+
+    Bands hold at each n by itself, and are None with fewer than 3 studies: of the curves the t interval of the mean
+    over studies, of the probabilities a bootstrap over studies, whose draws are a function of the race's seed.
+    """
     studies, trials = numbers["studies"], numbers["trials"]
     table = {label: np.full((studies, trials), np.nan) for label in labels}
     steps = set()
-    for label in labels:
-        for study in range(studies):
-            tuning = [o for o in outcomes if o.stage is Stage.TUNING and o.contender == label and o.study == study]
-            step, values = first_rung_values(tuning)
-            steps.add(step)
-            for outcome, value in zip(tuning, values, strict=True):
-                table[label][study, outcome.point] = value
-    several = {n: probability_best(table, direction, n) for n in sorted({1, trials})}
+    for (label, study), tuning in _by_study(outcomes).items():
+        step, values = first_rung_values(tuning)
+        steps.add(step)
+        for outcome, value in zip(tuning, values, strict=True):
+            table[label][study, outcome.point] = value
+    curves = {label: best_of_n_by_study(values, direction) for label, values in table.items()}
+    chances = probability_best_by_study(table, direction)
+    mean = {label: found.mean(axis=0).tolist() for label, found in chances.items()}
+    seed = seed_of(numbers["seed"], "probability of being best")
+    enough = studies >= FEWEST_STUDIES
     return {
         "at_step": max(steps, default=0),
-        "best_of_n": {label: [_number(v) for v in best_of_n(values, direction)] for label, values in table.items()},
-        "probability_best": {label: {str(n): chances[label] for n, chances in several.items()} for label in labels},
+        "best_of_n": {label: [_number(v) for v in found.mean(axis=0)] for label, found in curves.items()},
+        "best_of_n_band": {label: _curve_band(found) for label, found in curves.items()} if enough else None,
+        "probability_best": {label: {str(n): mean[label][n - 1] for n in sorted({1, trials})} for label in labels},
+        "probability_best_by_n": mean,
+        "probability_best_band": {label: _chance_band(found, seed) for label, found in chances.items()}
+        if enough
+        else None,
     }
+
+
+def halving_regrets(tuning: Sequence[Outcome], steps: int, direction: Direction) -> list[float]:
+    """What halving would have cost one contender of a race without it: the regret of each study that has one.
+
+    From the same curves: with a constant schedule a dropped trial's curve is the beginning of the one it would have
+    had; with any other schedule this says nothing. The regret is the final validation value of the study's best trial
+    less that of the trial that halving would have kept (``verdict.halving_regret``). A trial that was not evaluated at
+    a rung is compared at its last checkpoint before it. A study has no regret if nothing ended finite, or if its
+    curves begin after a rung.
+
+    Args:
+        tuning: the contender's tuning outcomes, trained without halving.
+        steps: length of a full trial.
+        direction: "min" or "max", whichever is better.
+    """
+    found = []
+    for trials in _by_study(tuning).values():
+        rungs = [max(1, steps // part) for part in RUNG_PARTS]
+        values = np.array([[_at(outcome, rung) for outcome in trials] for rung in rungs], dtype=float)
+        if np.isfinite(values).any(axis=1).all():
+            found.append(halving_regret(values, direction))
+    return found
+
+
+def checkpoint(outcomes: Sequence[Outcome], step: float) -> int | None:
+    """The last step at or before ``step`` at which any of these was evaluated, or None."""
+    return max((at for outcome in outcomes for at in outcome.curve.step if at <= step), default=None)
+
+
+def value_at(outcome: Outcome, step: int) -> float | None:
+    """A trial's validation value at one of its checkpoints, None if it has none there."""
+    return dict(zip(outcome.curve.step, outcome.curve.validation, strict=True)).get(step)
+
+
+def _at(outcome: Outcome, rung: int) -> float:
+    last = checkpoint([outcome], rung) if rung <= outcome.steps else None  # it may have diverged or failed before
+    value = None if last is None else value_at(outcome, last)
+    return np.nan if value is None else value
+
+
+def _by_study(outcomes: Sequence[Outcome]) -> dict[tuple[str, int], list[Outcome]]:
+    """The tuning outcomes of each contender's studies, in the order of their points."""
+    studies: dict[tuple[str, int], list[Outcome]] = {}
+    for outcome in sorted(outcomes, key=lambda outcome: outcome.point):
+        if outcome.stage is Stage.TUNING:
+            studies.setdefault((outcome.contender, outcome.study), []).append(outcome)
+    return studies
+
+
+def _curve_band(by_study: np.ndarray) -> list[list[float] | None]:
+    """A t interval for each n from curves [K, n], None where they have no value."""
+    found = [mean_interval(column)[1] if np.isfinite(column).all() else None for column in by_study.T]
+    return [None if ends is None else list(ends) for ends in found]
+
+
+def _chance_band(by_study: np.ndarray, seed: int) -> list[list[float]] | None:
+    ends = bootstrap_interval(by_study, seed)
+    return None if ends is None else np.stack(ends, axis=1).tolist()
 
 
 def _number(value: float) -> float | None:

@@ -3,37 +3,60 @@
 Of several workloads: ``gradrace.verdict.across`` and ``ranks``, which are imported by those that need them.
 """
 
-from gradrace.verdict.beside import (
-    StepsToTarget,
-    VarianceSplit,
+from gradrace.verdict.beside import VarianceSplit, halving_regret, inclusion_flags, variance_split
+from gradrace.verdict.budget import (
     best_of_n,
-    halving_regret,
-    inclusion_flags,
-    lr_robustness,
+    best_of_n_by_study,
+    bootstrap_interval,
     probability_best,
-    steps_to_target,
-    variance_split,
+    probability_best_by_study,
 )
-from gradrace.verdict.compare import Decision, Pair, censor, compare, mean_interval
+from gradrace.verdict.compare import FEWEST_STUDIES, Decision, Pair, censor, compare, mean_interval
+from gradrace.verdict.length import LateGain, OrderChange, late_gain, order_changes
+from gradrace.verdict.robustness import LrRange, Robustness, decades, lr_range, robustness
 from gradrace.verdict.scores import Direction
 from gradrace.verdict.standings import Standing, standings
+from gradrace.verdict.target import (
+    LearningCurve,
+    StepsInterval,
+    StepsToTarget,
+    race_target,
+    steps_to_target,
+    steps_to_target_interval,
+)
 
 __all__ = [
+    "FEWEST_STUDIES",
     "Decision",
     "Direction",
+    "LateGain",
+    "LearningCurve",
+    "LrRange",
+    "OrderChange",
     "Pair",
+    "Robustness",
     "Standing",
+    "StepsInterval",
     "StepsToTarget",
     "VarianceSplit",
     "best_of_n",
+    "best_of_n_by_study",
+    "bootstrap_interval",
     "censor",
     "compare",
+    "decades",
     "halving_regret",
     "inclusion_flags",
-    "lr_robustness",
+    "late_gain",
+    "lr_range",
     "mean_interval",
+    "order_changes",
     "probability_best",
+    "probability_best_by_study",
+    "race_target",
+    "robustness",
     "standings",
     "steps_to_target",
+    "steps_to_target_interval",
     "variance_split",
 ]

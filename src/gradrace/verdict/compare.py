@@ -223,7 +223,9 @@ def _studies_to_decide(effect: np.ndarray, level: np.ndarray, studies: int, cons
     return [int(n) if n <= MOST_STUDIES and e > 0 else None for n, e in zip(needed, effect, strict=True)]
 
 
-def mean_interval(values_by_study: ArrayLike, level: float = 0.95) -> tuple[float, tuple[float, float] | None]:
+def mean_interval(
+    values_by_study: ArrayLike, level: float = 0.95, fewest: int = 2
+) -> tuple[float, tuple[float, float] | None]:
     """Mean over studies and its t interval: mean ± t(1 - (1 - level)/2; K - 1) sd / sqrt(K).
 
     Assumes independent, nearly normal study means. An interval of one contender alone; intervals of two contenders may
@@ -232,9 +234,11 @@ def mean_interval(values_by_study: ArrayLike, level: float = 0.95) -> tuple[floa
     Args:
         values_by_study: one value per study [K], finite, in the metric's units.
         level: coverage, in (0, 1).
+        fewest: studies below which the interval is withheld, at least 2: one value has no spread. Reports ask for
+            `FEWEST_STUDIES`, as the test does: with 2 studies t(0.975; 1) is 12.7, and the interval says nothing.
 
     Returns:
-        The mean, and (low, high) or None with fewer than 2 studies.
+        The mean, and (low, high) or None with fewer than ``fewest`` studies.
     """
     values = np.asarray(values_by_study, dtype=float)
     if values.ndim != 1 or values.size == 0:
@@ -247,7 +251,7 @@ def mean_interval(values_by_study: ArrayLike, level: float = 0.95) -> tuple[floa
     scaled = np.ldexp(values, -exponent)
     mean = scaled.mean()
     centre = float(np.ldexp(mean, exponent))
-    if len(values) < 2:
+    if len(values) < max(2, fewest):
         return centre, None
     half = -stdtrit(len(values) - 1, (1 - level) / 2) * scaled.std(ddof=1) / math.sqrt(len(values))
     return centre, (float(np.ldexp(mean - half, exponent)), float(np.ldexp(mean + half, exponent)))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from numpy.typing import ArrayLike
 
-from gradrace.verdict.compare import Decision, Pair, mean_interval
+from gradrace.verdict.compare import FEWEST_STUDIES, Decision, Pair, mean_interval
 from gradrace.verdict.scores import Direction, sign, stacked
 
 
@@ -20,7 +20,7 @@ class Standing:
         place: 1 + the number of contenders detectably better than it.
         tied_with: labels of those with no detectable difference from it, in the order of the standings.
         mean: over studies, in the metric's units.
-        interval: 95 % t interval of the mean over studies, or None with fewer than 2 studies.
+        interval: 95 % t interval of the mean over studies, or None with fewer than 3 studies, as for a pair.
         values: each study's mean over seeds.
     """
 
@@ -51,7 +51,7 @@ def standings(scores: Mapping[str, ArrayLike], pairs: Sequence[Pair], direction:
         raise ValueError(f"One pair for every two of the contenders {', '.join(scores)} is needed; received others.")
 
     by_study = dict(zip(scores, stacked(scores).mean(axis=2), strict=True))
-    summaries = {label: mean_interval(values) for label, values in by_study.items()}
+    summaries = {label: mean_interval(values, fewest=FEWEST_STUDIES) for label, values in by_study.items()}
     order = sorted(scores, key=lambda label: (-better * summaries[label][0], label))
     beaten_by = dict.fromkeys(scores, 0)
     ties: dict[str, set[str]] = {label: set() for label in scores}
