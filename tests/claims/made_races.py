@@ -50,7 +50,7 @@ def made(
     for label, table in tables.items():
         for (study, seed), test in np.ndenumerate(table):
             points = np.atleast_1d(np.asarray((curves or {}).get(label, table), dtype=float)[study, seed])
-            beside = {known: np.asarray(of)[study, seed] for known, of in (others or {}).get(label, {}).items()}
+            beside = {known: float(np.asarray(of)[study, seed]) for known, of in (others or {}).get(label, {}).items()}
             outcomes.append(_trial(Stage.CONFIRMATION, label, study, seed + 1, 0, points, test, beside))
         for (study, point), value in np.ndenumerate(tuned.get(label, np.empty((0, 0)))):
             outcomes.append(_trial(Stage.TUNING, label, study, 0, point, np.array([value])))

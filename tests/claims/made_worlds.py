@@ -82,7 +82,7 @@ def falling(steps_per_decade: Mapping[str, np.ndarray]) -> Raced:
     return made({label: values[:, :, -1] for label, values in curves.items()}, curves=curves)
 
 
-def momentum_accelerates(momentum_at: int = 20, sgd_at: int = 60, **powers: float) -> Found:
+def momentum_accelerates(momentum_at: int = 20, sgd_at: int = 60, **powers: Any) -> Found:
     """The same, and a game of which the target is reached at such steps, give or take some."""
     few = np.array([-4, 1, 3, 0, 2])
     arrives = dict.fromkeys(FIVE, 50 + few) | {"sgd": sgd_at + few, "momentum": momentum_at - few}

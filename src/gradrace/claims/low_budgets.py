@@ -11,8 +11,6 @@ from gradrace.claims._judge import less
 from gradrace.claims._raced import Raced
 from gradrace.claims._suite import suite_races
 from gradrace.report.sentences import listed
-from gradrace.report.tuning import first_rung_values
-from gradrace.verdict import probability_best
 
 LOW = (1, 2, 4)
 """Budgets in configurations."""
@@ -20,12 +18,8 @@ LOW = (1, 2, 4)
 
 def chances(raced: Raced, n: int) -> dict[str, float]:
     """P(best of n is best) of each contender, the mean over studies; configurations are compared at the first rung."""
-    studies = range(raced.summary["plan"]["studies"])
-    table = {
-        label: np.stack([first_rung_values(raced.tuned(label, study))[1] for study in studies])
-        for label in raced.labels
-    }
-    return probability_best(table, raced.direction, n)
+    by_n = raced.summary["budget"]["probability_best_by_n"]
+    return {label: by_n[label][n - 1] for label in raced.labels}
 
 
 def judge(found: Mapping[str, Raced]) -> list[Check]:
