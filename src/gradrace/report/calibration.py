@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from gradrace.outcomes import Outcome
+from gradrace.report.layout import columns, heading, indented
 from gradrace.report.sentences import listed, number
 from gradrace.report.summary import SCHEMA, Race, RaceRecord
 from gradrace.verdict.calibration import (
@@ -157,22 +157,22 @@ def _percent(share: float) -> str:
 def render(summary: Mapping[str, Any]) -> RenderableType:
     """Whether the test keeps its promise, and the tables of what was measured."""
     work, pool = summary["workload"], summary["pool"]
-    parts: list[RenderableType] = [Text(_title(summary), style="bold"), _indented(Text(summary["sentence"]))]
+    parts: list[RenderableType] = [Text(_title(summary), style="bold"), indented(Text(summary["sentence"]))]
     parts += [
-        _heading(
+        heading(
             "False verdicts: share of races between equal contenders in which a pair is decided, % [95 % interval]"
         ),
-        _indented(_table(summary["tests"], "false_verdicts", _share)),
+        indented(_table(summary["tests"], "false_verdicts", _share)),
     ]
     if summary["coverage"]:
         parts += [
-            _heading("Intervals of the test in use: how often they hold the truth, %"),
-            _indented(_coverage(summary["coverage"])),
-            _heading(f"Power: the least difference that is found in 80 % of races, in {work['metric']} (and in sd)"),
-            _indented(_table(summary["tests"], "power", _difference)),
+            heading("Intervals of the test in use: how often they hold the truth, %"),
+            indented(_coverage(summary["coverage"])),
+            heading(f"Power: the least difference that is found in 80 % of races, in {work['metric']} (and in sd)"),
+            indented(_table(summary["tests"], "power", _difference)),
         ]
-    parts.append(_heading("How it was measured"))
-    parts += [_indented(Text(line)) for line in (_pool(pool, summary["race"]["id"]), *_notes(summary))]
+    parts.append(heading("How it was measured"))
+    parts += [indented(Text(line)) for line in (_pool(pool, summary["race"]["id"]), *_notes(summary))]
     return Group(*parts)
 
 
@@ -183,17 +183,8 @@ def _title(summary: Mapping[str, Any]) -> str:
     return f"\nCalibration on {summary['workload']['name']}: {pool['optimizers'][0]} raced against itself"
 
 
-def _heading(words: str) -> Text:
-    return Text(f"\n{words}", style="bold")
-
-
-def _indented(what: RenderableType) -> Padding:
-    return Padding(what, (0, 0, 0, 2))
-
-
 def _columns(first: str, cells: Sequence[Mapping[str, Any]]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    table.add_column(first)
+    table = columns(first)
     for cell in cells:
         table.add_column(f"K={cell['studies']}{'*' if cell['own'] else ''}, C={cell['contenders']}", justify="right")
     return table

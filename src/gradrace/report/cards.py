@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from gradrace.report.layout import columns
 from gradrace.report.sentences import number
 
 
@@ -18,7 +19,7 @@ def explanation(
     name: str, card: Any, code: str, space: Mapping[str, Any], hyperparameters: Mapping[str, Any]
 ) -> RenderableType:
     """An optimizer's card: idea, formula, real use, PyTorch line, hyperparameters, paper, differences, relatives."""
-    table = _table("hyperparameter", "default", "meaning", "tuned over")
+    table = columns("hyperparameter", "default", "meaning", "tuned over")
     for key, known in hyperparameters.items():
         table.add_row(key, number(known.default), known.meaning, _range(key, space.get(key)))
     relatives = [Text.assemble((f"{other}: ", "bold"), words) for other, words in card.relatives.items()]
@@ -52,7 +53,7 @@ def _range(name: str, space: Any) -> str:
 
 def optimizers(known: Mapping[str, Any]) -> Table:
     """All optimizers, with their line of PyTorch."""
-    table = _table("optimizer", "what it is", "PyTorch")
+    table = columns("optimizer", "what it is", "PyTorch")
     for name, optimizer in known.items():
         table.add_row(Text(name, style="bold"), optimizer.card.title, Text(optimizer.code({}), no_wrap=True))
     return table
@@ -75,7 +76,7 @@ def family_tree(known: Mapping[str, Any]) -> Tree:
 
 def findings(found: Iterable[Any]) -> RenderableType:
     """What ``gradrace check`` found: one line for each check that passed, one for each sentence of what failed."""
-    table = _table("", "check", "")
+    table = columns("", "check", "")
     for finding in found:
         word = Text("ok", style="green") if finding.passed else Text("failed", style="bold red")
         table.add_row(word, Text(finding.check, no_wrap=True), Text(finding.sentence))
@@ -84,7 +85,7 @@ def findings(found: Iterable[Any]) -> RenderableType:
 
 def workloads(known: Mapping[str, Any], further: str) -> RenderableType:
     """All workloads, with what they stand for, and below them a sentence on those that are not in the table."""
-    table = _table("workload", "task", "stands for", "metric", "steps", "batch")
+    table = columns("workload", "task", "stands for", "metric", "steps", "batch")
     for name, work in known.items():
         metric = f"{work.scored_by.name} ({work.scored_by.direction})"
         table.add_row(
@@ -95,7 +96,7 @@ def workloads(known: Mapping[str, Any], further: str) -> RenderableType:
 
 def data(known: Mapping[str, Any]) -> RenderableType:
     """The wheels that workloads read their data from, and whether they are there."""
-    table = _table("workload", "wheel", "MB", "cached", "terms of use")
+    table = columns("workload", "wheel", "MB", "cached", "terms of use")
     for name, work in known.items():
         for wheel in work.wheels:
             cached = Text("yes", style="green") if wheel.cached else Text("no")
@@ -114,7 +115,7 @@ def data(known: Mapping[str, Any]) -> RenderableType:
 
 def races(records: Iterable[Any]) -> RenderableType:
     """The races of a store."""
-    table = _table("race", "created", "status", "workload", "contenders", "studies x trials")
+    table = columns("race", "created", "status", "workload", "contenders", "studies x trials")
     for record in records:
         labels = ", ".join(contender["label"] for contender in record.spec["contenders"])
         numbers = record.spec["race"]
@@ -127,10 +128,3 @@ def races(records: Iterable[Any]) -> RenderableType:
             f"{numbers['studies']} x {numbers['trials']}",
         )
     return table if table.row_count else Text("This store holds no races yet.")
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(column)
-    return table

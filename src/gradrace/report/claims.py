@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from gradrace.report.layout import columns, indented
 from gradrace.report.sentences import listed
 
 STYLES = {"holds": "bold green", "does not hold": "bold red", "undecided": "bold yellow"}
@@ -39,9 +39,7 @@ def render(document: Mapping[str, Any]) -> RenderableType:
 
 def table(found: Sequence[Mapping[str, Any]]) -> RenderableType:
     """One line for each claim: its name, its outcome and what it says."""
-    rows = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for column in ("claim", "outcome", "what it says"):
-        rows.add_column(column)
+    rows = columns("claim", "outcome", "what it says")
     for known in found:
         outcome = Text(known["outcome"], style=STYLES[known["outcome"]], no_wrap=True)
         rows.add_row(Text(known["claim"], style="bold", no_wrap=True), outcome, Text(known["title"]))
@@ -54,7 +52,7 @@ def statements(known: Mapping[str, Any]) -> RenderableType:
     for name, claim in known.items():
         parts.append(Text.assemble((f"\n{name}", "bold"), f": {claim.title}"))
         lines = (claim.statement, f"Source: {claim.source}.", f"Refuted if: {claim.refuted_by}")
-        parts += [Padding(Text(line), (0, 0, 0, 2)) for line in lines]
+        parts += [indented(Text(line)) for line in lines]
     return Group(*parts)
 
 
@@ -75,4 +73,4 @@ def _claim(known: Mapping[str, Any]) -> list[RenderableType]:
             words += f" {check['more']}"
         table.add_row(MARKS[check["so"]], Text(words))
     lines = (known["statement"], f"Source: {known['source']}.", f"Refuted if: {known['refuted_by']}")
-    return [heading, *(Padding(Text(line, style="dim"), (0, 0, 0, 2)) for line in lines), Padding(table, (0, 0, 0, 2))]
+    return [heading, *(indented(Text(line, style="dim")) for line in lines), indented(table)]

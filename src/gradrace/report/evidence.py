@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from gradrace.report import claims, suite_terminal
+from gradrace.report.layout import heading, indented
 
 
 def render(document: Mapping[str, Any]) -> RenderableType:
@@ -20,11 +21,10 @@ def render(document: Mapping[str, Any]) -> RenderableType:
         f"{machine['cores']} cores ({machine['processor']}, {machine['system']}), seed {document['seed']}, by: "
         f"{document['command']}. Nothing was raced for this table."
     )
-    heading = Text("\nClaims", style="bold")
     return Group(
         suite_terminal.render(document["suite"]),
-        heading,
-        Padding(claims.table(settled["claims"]), (0, 0, 0, 2)),
+        heading("Claims"),
+        indented(claims.table(settled["claims"])),
         Text(f"\n{made}", style="dim"),
     )
 

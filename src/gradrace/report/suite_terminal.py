@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gradrace.report import suite_sentences as sentences
+from gradrace.report.layout import bullet, columns, heading, indented
 from gradrace.report.sentences import interval, number
-from gradrace.report.terminal import _bullet, _heading, _indented, _table
 
 LEGEND = (
     "first alone: detectably better than all others; first, tied: nothing is detectably better; beaten: something is. "
@@ -24,19 +24,19 @@ MOST_COLUMNS = 5
 
 def render(suite: Mapping[str, Any]) -> RenderableType:
     """Verdict, the table, lines to paste, workloads, averages over them, ranks and warnings."""
-    parts: list[RenderableType] = [_heading(f"Suite {suite['suite']}"), _indented(Text(suite["verdict"]))]
-    parts += [_heading("What each is said to suit, and what was found here"), _indented(_claims(suite))]
-    parts += [_indented(Text(LEGEND, style="dim"))]
+    parts: list[RenderableType] = [heading(f"Suite {suite['suite']}"), indented(Text(suite["verdict"]))]
+    parts += [heading("What each is said to suit, and what was found here"), indented(_claims(suite))]
+    parts += [indented(Text(LEGEND, style="dim"))]
     parts += _lines_to_paste(suite)
-    parts += [_heading("Workloads: mean of the test values [place]"), *_workloads(suite)]
+    parts += [heading("Workloads: mean of the test values [place]"), *_workloads(suite)]
     if suite["ranks"]["workloads"]:
-        parts += [_heading("Across workloads"), _indented(_across(suite))]
-        parts += [_indented(Text(line, style="dim")) for line in _how(suite)]
+        parts += [heading("Across workloads"), indented(_across(suite))]
+        parts += [indented(Text(line, style="dim")) for line in _how(suite)]
     if suite["probability_of_improvement"]:
         title = "How often a study of the row's contender ends better than one of the column's, over workloads"
-        parts += [_heading(title), *_improvements(suite)]
+        parts += [heading(title), *_improvements(suite)]
     if suite["warnings"]:
-        parts += [_heading("To bear in mind"), *(_bullet(warning) for warning in suite["warnings"])]
+        parts += [heading("To bear in mind"), *(bullet(warning) for warning in suite["warnings"])]
     return Group(*parts)
 
 
@@ -80,12 +80,12 @@ def _lines_to_paste(suite: Mapping[str, Any]) -> list[RenderableType]:
         for row in rows
     ]
     head = Text("PyTorch, as chosen on the workload where its learning rate is the median over workloads", style="dim")
-    return [Text(), *(_indented(line) for line in (head, *lines))]
+    return [Text(), *(indented(line) for line in (head, *lines))]
 
 
 def _workloads(suite: Mapping[str, Any]) -> Iterator[RenderableType]:
     for labels in _side_by_side(suite):
-        table = _table("workload", "metric")
+        table = columns("workload", "metric")
         for label in labels:
             table.add_column(Text(label), justify="right")
         for work in suite["workloads"]:
@@ -99,7 +99,7 @@ def _workloads(suite: Mapping[str, Any]) -> Iterator[RenderableType]:
                 for row in rows
             ]
             table.add_row(Text(work["name"], style="bold"), Text(f"{work['metric']} ({better})"), *cells)
-        yield _indented(table)
+        yield indented(table)
 
 
 def _side_by_side(suite: Mapping[str, Any]) -> Iterator[list[str]]:
@@ -111,7 +111,7 @@ def _side_by_side(suite: Mapping[str, Any]) -> Iterator[list[str]]:
 
 def _across(suite: Mapping[str, Any]) -> Table:
     profiles = suite["profiles"]
-    table = _table("contender", Text("mean rank", justify="right"), "interquartile mean", "its 95 % interval")
+    table = columns("contender", Text("mean rank", justify="right"), "interquartile mean", "its 95 % interval")
     for tau in profiles["taus"] if profiles["shares"] else ():
         table.add_column("fastest" if tau == 1 else f"in {tau:g}x", justify="right")
     if profiles["shares"]:
@@ -163,10 +163,10 @@ def _improvements(suite: Mapping[str, Any]) -> Iterator[RenderableType]:
         ):
             span = "" if ends[0] is None or ends[1] is None else f" [{ends[0]:.0%}, {ends[1]:.0%}]"
             known[key] = f"{chance:.0%}{span}"
-    for columns in _side_by_side(suite):
-        table = _table("")
-        for label in columns:
+    for beside in _side_by_side(suite):
+        table = columns("")
+        for label in beside:
             table.add_column(Text(label), justify="right")
         for row in labels:
-            table.add_row(Text(row, style="bold"), *(known.get((row, column), "") for column in columns))
-        yield _indented(table)
+            table.add_row(Text(row, style="bold"), *(known.get((row, column), "") for column in beside))
+        yield indented(table)

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gradrace.report import others
+from gradrace.report.layout import bullet, columns, heading, indented
 from gradrace.report.sentences import interval, left_out, number, percent
 from gradrace.report.sentences import target as target_words
 
@@ -35,36 +36,22 @@ def render(summary: Mapping[str, Any]) -> RenderableType:
     """Verdict, line to paste, standings, pairs, warnings and how it was judged."""
     parts: list[RenderableType] = []
     recommendation = summary["recommendation"]
-    parts += [_heading("Verdict"), _indented(Text(recommendation["sentence"]))]
+    parts += [heading("Verdict"), indented(Text(recommendation["sentence"]))]
     if recommendation["code"]:
         code = Text(recommendation["code"], style="bold green", no_wrap=True, overflow="ignore")
         parts.append(Padding(code, (1, 4, 0, 4)))
     if summary["standings"]:
-        parts += [_heading(_standings_title(summary)), _indented(_standings(summary))]
+        parts += [heading(_standings_title(summary)), indented(_standings(summary))]
         parts += _others(summary)
-        parts += [_heading("Beside the verdict: how each contender got there"), _indented(_beside(summary))]
-        parts += [_bullet(line) for line in _legend(summary)]
+        parts += [heading("Beside the verdict: how each contender got there"), indented(_beside(summary))]
+        parts += [bullet(line) for line in _legend(summary)]
     if summary["pairs"]:
-        parts += [_heading("Pairs"), _indented(_pairs(summary))]
+        parts += [heading("Pairs"), indented(_pairs(summary))]
     if summary["warnings"]:
-        parts.append(_heading("To bear in mind"))
-        parts += [_bullet(warning) for warning in summary["warnings"]]
-    parts += [_heading("How it was judged"), *(_indented(Text(line)) for line in _how(summary))]
+        parts.append(heading("To bear in mind"))
+        parts += [bullet(warning) for warning in summary["warnings"]]
+    parts += [heading("How it was judged"), *(indented(Text(line)) for line in _how(summary))]
     return Group(*parts)
-
-
-def _heading(words: str) -> Text:
-    return Text(f"\n{words}", style="bold")
-
-
-def _indented(what: RenderableType) -> Padding:
-    return Padding(what, (0, 0, 0, 2))
-
-
-def _bullet(words: str) -> Table:
-    row = Table.grid(padding=(0, 1))
-    row.add_row("  -", Text(words))
-    return row
 
 
 def _standings_title(summary: Mapping[str, Any]) -> str:
@@ -76,7 +63,7 @@ def _standings_title(summary: Mapping[str, Any]) -> str:
 
 
 def _standings(summary: Mapping[str, Any]) -> Table:
-    table = _table("place", "contender", "test", "interval", "configuration", "tied with")
+    table = columns("place", "contender", "test", "interval", "configuration", "tied with")
     for name in ("diverged", "step", "state"):
         table.add_column(name, justify="right")
     for row in summary["standings"]:
@@ -97,7 +84,7 @@ def _standings(summary: Mapping[str, Any]) -> Table:
 def _beside(summary: Mapping[str, Any]) -> Table:
     """What decides nothing, and tells how hard a contender is to tune, how fast it is and how far luck goes."""
     rows, trials = summary["standings"], summary["plan"]["trials"]
-    table = _table("contender", "safe lr", "width", "best, 1 trial")
+    table = columns("contender", "safe lr", "width", "best, 1 trial")
     several = (f"{trials} trials",) if trials > 1 else ()
     for name in (*several, "steps to target", "seconds", "tuning / seeds"):
         table.add_column(name)
@@ -163,12 +150,12 @@ def _others(summary: Mapping[str, Any]) -> list[RenderableType]:
     if not rows:
         return []
     title = f"Beside {summary['workload']['metric']}: other metrics of the test split, which decide nothing"
-    parts: list[RenderableType] = [_heading(title)]
+    parts: list[RenderableType] = [heading(title)]
     for start in range(1, len(head), others.MOST_COLUMNS):
-        columns = slice(start, start + others.MOST_COLUMNS)
+        part = slice(start, start + others.MOST_COLUMNS)
         # Side by side there is room for few; the interval of more stands below the mean.
-        gap = " " if len(head[columns]) <= _FEW_COLUMNS else "\n"
-        table = _table(head[0], *map(Text, head[columns]))
+        gap = " " if len(head[part]) <= _FEW_COLUMNS else "\n"
+        table = columns(head[0], *map(Text, head[part]))
         for name, cells in rows:
             shown = cells[start - 1 : start - 1 + others.MOST_COLUMNS]
             table.add_row(
@@ -176,7 +163,7 @@ def _others(summary: Mapping[str, Any]) -> list[RenderableType]:
             )
         parts.append(Padding(table, (0 if start == 1 else 1, 0, 0, 2)))
     if sentence := left_out(summary["standings"]):
-        parts.append(_indented(Text(sentence)))
+        parts.append(indented(Text(sentence)))
     return parts
 
 
@@ -186,7 +173,7 @@ def _ties(row: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
 
 
 def _pairs(summary: Mapping[str, Any]) -> Table:
-    table = _table("pair", "difference", "interval", "p adjusted", "decision", "studies to decide")
+    table = columns("pair", "difference", "interval", "p adjusted", "decision", "studies to decide")
     for pair in summary["pairs"]:
         decision: str = pair["decision"]
         for side in ("a", "b"):
@@ -236,7 +223,7 @@ def _engine(plan: Mapping[str, Any]) -> str:
 def profile(seconds: Mapping[str, float], meanings: Mapping[str, str]) -> RenderableType:
     """Where the seconds of a race went, and their sum."""
     total = sum(seconds.values())
-    table = _table("", Text("seconds", justify="right"), Text("share", justify="right"), "what")
+    table = columns("", Text("seconds", justify="right"), Text("share", justify="right"), "what")
     for name, spent in seconds.items():
         table.add_row(name, f"{spent:.2f}", f"{spent / total:.1%}" if total else "-", meanings.get(name, "all else"))
     table.add_row("total", f"{total:.2f}", "", "wall time, in which what lanes do is counted as their mean")
@@ -284,10 +271,3 @@ def _until(median: int | None, ends: Sequence[int | None] | None, reached: Seque
     if ends is not None:
         shown += f" [{ends[0]}, {'later' if ends[1] is None else ends[1]}]"
     return f"{shown} {reached[0]}/{reached[1]}"
-
-
-def _table(*columns: str | Text) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(column)
-    return table

@@ -224,8 +224,7 @@ def coverage(pool: Pool, studies: int, contenders: int, races: int, rng: np.rand
     known = Pool(without_missing(pool.scores, pool.direction, pool.worst), pool.direction)
     again = draw(known, studies, contenders, races, rng, replace=True)
     alone = again.entries[:, 0]
-    values = known.scores[alone[:, None], again.studies].mean(axis=-1)
-    mean, half = t_interval(values, 0.95)
+    mean, half = t_interval(known.scores[alone[:, None], again.studies], 0.95)
     held = np.abs(mean - known.scores.mean(axis=(1, 2))[alone]) <= half
     return Coverage(_rate(single, drawn, pool), _rate(joint, drawn, pool), _rate(held, again, pool, replace=True))
 

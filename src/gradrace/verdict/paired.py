@@ -205,13 +205,13 @@ def judge(table: np.ndarray, alpha: float) -> Judged:
     return Judged(pairs, test, corrected, -stdtrit(df, corrected.level / 2) * test.error)
 
 
-def t_interval(values: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Mean [...] of ``values`` [..., K], K at least 2, and half of its t interval.
+def t_interval(scores: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """Mean [...] of ``scores`` [..., K, S], K at least 2, and half of its t interval.
 
-    The half is t(1 - (1 - level)/2; K - 1) sd / sqrt(K).
+    The half is t(1 - (1 - level)/2; K - 1) times the standard error, which has a floor from the seeds as in the test.
     """
-    studies = values.shape[-1]
-    exponent = np.frexp(np.abs(values).max(axis=-1))[1]  # so that a loss of 1e250 can be squared
-    scaled = np.ldexp(values, -exponent[..., None])
-    half = -stdtrit(studies - 1, (1 - level) / 2) * scaled.std(axis=-1, ddof=1) / math.sqrt(studies)
-    return np.ldexp(scaled.mean(axis=-1), exponent), np.ldexp(half, exponent)
+    studies = scores.shape[-2]
+    exponent = np.frexp(np.abs(scores).max(axis=(-2, -1)))[1]  # so that no sum overflows
+    mean = np.ldexp(np.ldexp(scores, -exponent[..., None, None]).mean(axis=(-2, -1)), exponent)
+    half = -stdtrit(studies - 1, (1 - level) / 2) * standard_error(scores - scores[..., :1, :1])
+    return mean, half

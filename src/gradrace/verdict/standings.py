@@ -50,8 +50,9 @@ def standings(scores: Mapping[str, ArrayLike], pairs: Sequence[Pair], direction:
     if {frozenset((pair.a, pair.b)) for pair in pairs} != wanted or len(pairs) != len(wanted):
         raise ValueError(f"One pair for every two of the contenders {', '.join(scores)} is needed; received others.")
 
-    by_study = dict(zip(scores, stacked(scores).mean(axis=2), strict=True))
-    summaries = {label: mean_interval(values, fewest=FEWEST_STUDIES) for label, values in by_study.items()}
+    table = dict(zip(scores, stacked(scores), strict=True))
+    by_study = {label: values.mean(axis=1) for label, values in table.items()}
+    summaries = {label: mean_interval(values, fewest=FEWEST_STUDIES) for label, values in table.items()}
     order = sorted(scores, key=lambda label: (-better * summaries[label][0], label))
     beaten_by = dict.fromkeys(scores, 0)
     ties: dict[str, set[str]] = {label: set() for label in scores}
