@@ -273,6 +273,18 @@ def test_mean_interval_by_hand():
     assert mean_interval([3.0, 5.0], level=0.5, fewest=3) == (4.0, None)
 
 
+def test_mean_interval_of_seeds_has_the_floor_of_the_test():
+    # Studies' means 1, 1.1, 0.9: se between 0.1 / sqrt(3) = 0.0577. Within studies each variance is 2 (values 1 apart
+    # from their mean on both sides): sqrt(2 / (3 * 2)) = 0.5774, which is the greater. t(0.975; 2) = 4.3027.
+    scores = [[0.0, 2.0], [0.1, 2.1], [-0.1, 1.9]]
+    mean, interval = mean_interval(scores)
+    assert mean == pytest.approx(1)
+    assert interval == pytest.approx((1 - 4.302653 * math.sqrt(1 / 3), 1 + 4.302653 * math.sqrt(1 / 3)), abs=1e-6)
+    # Where studies differ by more than their seeds say, the seeds add nothing.
+    apart = [[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]]
+    assert mean_interval(apart) == mean_interval([0.0, 1.0, 2.0])
+
+
 def test_mean_interval_at_its_limits():
     assert mean_interval([0.7]) == (0.7, None)
     assert mean_interval([0.0, 0.0]) == (0.0, (0.0, 0.0))
@@ -280,7 +292,7 @@ def test_mean_interval_at_its_limits():
     assert mean == 2e250
     assert interval is not None
     assert interval[1] == pytest.approx(2e250 + 12.7062047 * 1e250)
-    for values, message in (([1.0, math.nan], "not finite"), ([], "at least one"), ([[1.0]], "one value per study")):
+    for values, message in (([1.0, math.nan], "not finite"), ([], r"shape \(0,\)"), ([[[1.0]]], r"\[studies, seeds\]")):
         with pytest.raises(ValueError, match=message):
             mean_interval(values)
     with pytest.raises(ValueError, match="level is 1"):
