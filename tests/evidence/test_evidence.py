@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import gradrace
+from gradrace import SuiteResult
 from gradrace._version import __version__
 from gradrace.claims import claims
-from gradrace.evidence import evidence
-from gradrace.evidence._write import MOST_BYTES, rounded, shipped_path, write_evidence
+from gradrace.claims._settle import ClaimsResult
+from gradrace.evidence import _write, evidence
+from gradrace.evidence._recommend import from_evidence
+from gradrace.evidence._write import MOST_BYTES, make_evidence, rounded, shipped_path, write_evidence
+from gradrace.race.suite import race_each
+from gradrace.report import evidence as pages
+from gradrace.report.terminal import as_text
 from gradrace.workloads import suite, workload
 from gradrace.workloads._kinds import kind_of
 
@@ -56,3 +63,28 @@ def test_what_is_too_large_to_ship_is_refused_and_the_old_file_stays(tmp_path: P
     with pytest.raises(ValueError, match=r"The evidence has 2,000,\d\d\d bytes; at most 2,000,000 are shipped"):
         write_evidence({"a": "x" * MOST_BYTES}, path)
     assert json.loads(path.read_text()) == {"a": 1}
+
+
+def test_making_it_gives_what_a_recommendation_and_the_table_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tiny(name: str, **options: Any) -> SuiteResult:
+        works = {known: workload(known) for known in ("linear", "quadratic")}
+        short = {"studies": 3, "trials": 4, "seeds": 2, "steps": 8}
+        return race_each(name, works, ("sgd", "adam"), store=options["store"], seed=options["seed"], **short)
+
+    def none(**options: Any) -> ClaimsResult:
+        return ClaimsResult([], options["quick"], options["seed"])
+
+    monkeypatch.setattr(_write, "race_suite", tiny)
+    monkeypatch.setattr(_write, "settle", none)
+    made = make_evidence(seed=3, store=tmp_path / "races.db")
+    path = tmp_path / "evidence.json"
+    write_evidence(made, path)
+    read = json.loads(path.read_text())
+    assert read["command"] == "gradrace evidence --seed 3"
+    assert list(read["races"]) == ["linear", "quadratic"]
+    assert read["races"]["linear"]["kind"] == "a network of plain layers"
+    found = from_evidence(workload("digits"), read)
+    assert found.races == tuple(race["race"] for race in read["races"].values())
+    assert "Suite primer" in as_text(pages.render(read))

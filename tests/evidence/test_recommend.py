@@ -59,6 +59,14 @@ def test_evidence_on_tasks_of_the_same_kind_decides_and_says_that_it_is_a_guess(
     assert "adam gained on average 100% of what the best gained there" in found.sentence
 
 
+def test_a_safe_range_read_early_is_widened_to_the_rate_chosen_at_the_end() -> None:
+    known = made_up()
+    known["races"]["s"]["standings"][0] = row("sgd", 0.03, (0.1, 1.0))
+    found = from_evidence(workload("clicks"), known)
+    assert (found.first.lr, found.first.safe) == (0.03, (0.03, 1.0))
+    assert "sgd (lr 0.03, safe from 0.03 to 1)" in found.sentence
+
+
 def test_one_race_of_its_kind_is_taken_as_it_is() -> None:
     found = from_evidence(workload("clicks"), made_up())
     assert (found.first.label, found.first.lr, found.first.safe, found.first.code) == ("sgd", 0.3, (0.1, 1.0), "a line")

@@ -26,7 +26,7 @@ class Try:
     Attributes:
         label: the contender's.
         lr: the learning rate to begin with, or None where none was tuned.
-        safe: lowest and highest learning rate that did nearly as well, or None where that is not known.
+        safe: lowest and highest learning rate that did well early or at the end, or None where that is not known.
         code: the line of PyTorch, to be pasted where ``model`` is and torch is imported.
     """
 
@@ -174,8 +174,15 @@ def _rate(row: Mapping[str, Any]) -> float | None:
 
 
 def _safe(row: Mapping[str, Any]) -> tuple[float, float] | None:
-    known = row.get("lr_safe_range")
-    return None if known is None else (known[0], known[1])
+    """The safe range, widened to the rate that was chosen.
+
+    The range is read where all trials still were, at the first rung; at the end another rate may be ahead. Both did
+    well, so what lies between is taken for safe.
+    """
+    known, lr = row.get("lr_safe_range"), _rate(row)
+    if known is None or lr is None:
+        return None
+    return min(known[0], lr), max(known[1], lr)
 
 
 def _middle(values: Sequence[float]) -> float:
