@@ -14,7 +14,6 @@ from gradrace._version import __version__
 from gradrace.errors import DataError, GradraceError, Interrupted, SpecError, StoreError, WorkloadError
 
 if TYPE_CHECKING:
-    from gradrace.claims._settle import settle
     from gradrace.evidence._recommend import recommend
     from gradrace.optimizers import Optimizer, optimizers
     from gradrace.race.api import race, resume
@@ -52,12 +51,10 @@ __all__ = [
     "recommend",
     "reporting",
     "resume",
-    "settle",
     "workloads",
 ]
 
 _HOME = {
-    "gradrace.claims._settle": ("settle",),
     "gradrace.evidence._recommend": ("recommend",),
     "gradrace.optimizers": ("Optimizer", "optimizers"),
     "gradrace.race.api": ("race", "resume"),

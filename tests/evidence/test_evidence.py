@@ -11,8 +11,7 @@ import pytest
 import gradrace
 from gradrace import SuiteResult
 from gradrace._version import __version__
-from gradrace.claims import claims
-from gradrace.claims._settle import ClaimsResult
+from gradrace.claims import ClaimsResult, claims
 from gradrace.evidence import _write, evidence
 from gradrace.evidence._recommend import from_evidence
 from gradrace.evidence._write import MOST_BYTES, make_evidence, rounded, shipped_path, write_evidence
@@ -69,8 +68,8 @@ def test_making_it_gives_what_a_recommendation_and_the_table_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def tiny(name: str, **options: Any) -> SuiteResult:
-        works = {known: workload(known) for known in ("linear", "quadratic")}
-        short = {"studies": 3, "trials": 4, "seeds": 2, "steps": 8}
+        works = ("linear", "quadratic")
+        short: dict[str, Any] = {"studies": 3, "trials": 4, "seeds": 2, "steps": 8}
         return race_each(name, works, ("sgd", "adam"), store=options["store"], seed=options["seed"], **short)
 
     def none(**options: Any) -> ClaimsResult:

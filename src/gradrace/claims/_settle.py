@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from gradrace._version import __version__
-from gradrace.claims import claim, claims
 from gradrace.claims._base import Asked, Check, Claim, Outcome, outcome_of
+from gradrace.claims._found import claim, claims
 from gradrace.claims._raced import Raced
 from gradrace.errors import DataError, WorkloadError
 from gradrace.race.api import raced, store_path

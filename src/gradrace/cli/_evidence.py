@@ -23,9 +23,8 @@ def claims(
     quiet: QuietOption = False,
 ) -> None:
     """Race published claims about optimizers, and decide each from the outcome."""
-    from gradrace.claims import claim
+    from gradrace.claims import claim, settle
     from gradrace.claims import claims as known
-    from gradrace.claims._settle import settle
     from gradrace.race.api import check_writable, write_json
     from gradrace.report import claims as pages
 

@@ -13,7 +13,6 @@ from gradrace.evidence import evidence
 from gradrace.optimizers import optimizers
 from gradrace.race.api import result_of, store_path
 from gradrace.race.spec import Task, find_task
-from gradrace.report.sentences import listed, number
 from gradrace.store import Store, open_store
 from gradrace.workloads import Workload
 from gradrace.workloads._kinds import kind_of
@@ -37,6 +36,8 @@ class Try:
 
     def in_words(self) -> str:
         """Name, rate and range."""
+        from gradrace.report.sentences import number  # which takes scipy along: not at the import of gradrace
+
         if self.lr is None:
             return self.label
         safe = f", safe from {number(self.safe[0])} to {number(self.safe[1])}" if self.safe else ""
@@ -134,6 +135,8 @@ def from_race(summary: Mapping[str, Any]) -> Recommendation:
 
 def from_evidence(task: Workload, known: Mapping[str, Any]) -> Recommendation:
     """From the suite's races on workloads of a task's kind; on all of them where none is of its kind."""
+    from gradrace.report.sentences import listed
+
     kind = kind_of(task)
     alike = {name: race for name, race in known["races"].items() if kind is not None and race["kind"] == kind.value}
     races = alike or dict(known["races"])

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gradrace._version import __version__
-from gradrace.claims._settle import settle
+from gradrace.claims import settle
 from gradrace.evidence import FILE
 from gradrace.race.orchestrator import machine
 from gradrace.race.suite import race_suite

@@ -1,0 +1,27 @@
+"""Claims that are found: those of this folder, and those that third parties registered."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from gradrace._discovery import discover
+from gradrace.claims._base import Claim
+from gradrace.errors import unknown_name
+
+
+@cache
+def claims() -> dict[str, Claim]:
+    """All claims by name."""
+    return discover("gradrace.claims", "claim")
+
+
+def claim(name: str) -> Claim:
+    """The claim called ``name``.
+
+    Raises:
+        SpecError: there is none; the message names the nearest.
+    """
+    known = claims()
+    if name not in known:
+        raise unknown_name("claim", name, known)
+    return known[name]
