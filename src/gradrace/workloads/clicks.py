@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from gradrace.data import Wheel
 from gradrace.workloads._base import Batch, Workload
+from gradrace.workloads._kept import Kept
 from gradrace.workloads._metrics import Metric, area_under_curve
 
 WHEEL = Wheel(
@@ -228,7 +229,7 @@ class Recommender(nn.Module):
 workload = Workload(
     name="clicks",
     model=Recommender,
-    data=load,
+    data=Kept(load, (WHEEL,)),
     loss=functional.binary_cross_entropy_with_logits,
     metric=Metric("log_loss", of_loss=lambda loss: loss),
     others={"auc": area_under_curve},

@@ -13,6 +13,7 @@ from torch.nn import functional
 from gradrace.data import Wheel
 from gradrace.randomness import seed_of
 from gradrace.workloads._base import Batch, Workload
+from gradrace.workloads._kept import Kept
 from gradrace.workloads._metrics import Metric
 
 WHEEL = Wheel(
@@ -144,7 +145,7 @@ class LossOfTenth:
 workload = Workload(
     name="rare-words",
     model=Bag,
-    data=load,
+    data=Kept(load, (WHEEL,)),
     loss=loss,
     metric=Metric("accuracy", accuracy, "max", worst=0.0),
     others={f"loss decile {tenth + 1}": LossOfTenth(tenth) for tenth in range(GROUPS)},
