@@ -89,6 +89,6 @@ def print_it(what: RenderableType) -> None:
 
     console = Console()
     if console.is_terminal:
-        console.print(what)
+        console.print(what, crop=False)
     else:
         print(terminal.as_text(what))

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.text import Text
 
 from gradrace.report import claims, suite_terminal
-from gradrace.report.layout import heading, indented
+from gradrace.report.layout import heading, indented, line_of_code
 
 
 def render(document: Mapping[str, Any]) -> RenderableType:
@@ -31,5 +30,4 @@ def render(document: Mapping[str, Any]) -> RenderableType:
 
 def recommendation(document: Mapping[str, Any]) -> RenderableType:
     """The sentence, and the line to paste."""
-    code = Text(document["code"], style="bold green", no_wrap=True, overflow="ignore")
-    return Group(Text(f"\n{document['sentence']}"), Padding(code, (1, 4, 0, 4)))
+    return Group(Text(f"\n{document['sentence']}"), line_of_code(document["code"]))

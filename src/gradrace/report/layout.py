@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -31,3 +31,11 @@ def columns(*names: str | Text) -> Table:
     for name in names:
         made.add_column(name)
     return made
+
+
+def line_of_code(code: str) -> Group:
+    """A line to paste, between empty ones: never wrapped and never cut, however narrow the terminal is.
+
+    Printed with ``crop=False``; inside a ``Padding`` it would be cut in spite of that.
+    """
+    return Group(Text(), Text(f"    {code}", style="bold green", no_wrap=True, overflow="ignore"), Text())

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gradrace.report import others
-from gradrace.report.layout import bullet, columns, heading, indented
+from gradrace.report.layout import bullet, columns, heading, indented, line_of_code
 from gradrace.report.sentences import interval, left_out, number, percent
 from gradrace.report.sentences import target as target_words
 
@@ -28,7 +28,7 @@ SURE = 0.95
 def as_text(what: RenderableType) -> str:
     """What a terminal would show, as plain text without colours."""
     page = io.StringIO()
-    Console(file=page, width=PLAIN_WIDTH, color_system=None, legacy_windows=False).print(what)
+    Console(file=page, width=PLAIN_WIDTH, color_system=None, legacy_windows=False).print(what, crop=False)
     return "\n".join(line.rstrip() for line in page.getvalue().rstrip().split("\n"))
 
 
@@ -38,8 +38,7 @@ def render(summary: Mapping[str, Any]) -> RenderableType:
     recommendation = summary["recommendation"]
     parts += [heading("Verdict"), indented(Text(recommendation["sentence"]))]
     if recommendation["code"]:
-        code = Text(recommendation["code"], style="bold green", no_wrap=True, overflow="ignore")
-        parts.append(Padding(code, (1, 4, 0, 4)))
+        parts.append(line_of_code(recommendation["code"]))
     if summary["standings"]:
         parts += [heading(_standings_title(summary)), indented(_standings(summary))]
         parts += _others(summary)
