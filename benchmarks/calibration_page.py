@@ -162,13 +162,18 @@ def page() -> str:
     ]
     if apart:
         lines += [
-            "## Equal means, unequal spreads: the highest rate over the pools, %",
+            "## Equal means, unequal spreads, %",
             "",
             f"The five default contenders, each put on the mean of all ({listed([named(known) for known in apart])}): "
             f"true "
             "differences are zero, spreads are those of real races. Drawn with replacement.",
             "",
-            *candidates(apart),
+            *[line for known in apart for line in ("", f"{named(known)}:", "", *candidates([known]))],
+            "",
+            "Where a contender fails outright in a few studies of a hundred, as Momentum does on `digits`, an equal "
+            "mean makes "
+            "it better in all the others, and few studies show only those: "
+            "[decision 16](decisions/0016-the-test-by-calibration.md).",
             "",
         ]
     lines += [
