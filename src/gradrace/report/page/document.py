@@ -38,7 +38,7 @@ def page_document(
 
     Returns:
         ``summary``: see ``gradrace.report.summarize``; ``labels``: the contenders, in the order of the standings;
-        ``verdict``: which sentence the verdict is, and what is filled in; ``sure``: the same for how sure it is;
+        ``brackets``: first and last index of each longest run of standings that all tie with each other; ``verdict``: which sentence the verdict is, and what is filled in; ``sure``: the same for how sure it is;
         ``sensitivity``, ``learning`` and ``rungs``, by label; ``trials``: the columns of the table of all trials;
         ``cards``; ``command``: which repeats the race, or None if no command line can.
 
@@ -55,6 +55,7 @@ def page_document(
         "summary": summary,
         "labels": labels,
         "optimizers": {label: record.plan["contenders"][label]["optimizer"] for label in labels},
+        "brackets": _brackets(summary["standings"]),
         "verdict": _verdict(summary, len(outcomes)),
         "sure": _sure(summary),
         "sensitivity": {label: _sensitivity(race, label, firsts) for label in labels},
@@ -64,6 +65,20 @@ def page_document(
         "cards": {name: dict(card) for name, card in (cards or {}).items() if name in names},
         "command": _command(record),
     }
+
+
+def _brackets(rows: Sequence[Mapping[str, Any]]) -> list[list[int]]:
+    """The longest runs of neighbours in the standings of which every two tie: first and last index of each."""
+    found: list[list[int]] = []
+    for first in range(len(rows)):
+        last = first
+        while last + 1 < len(rows) and all(
+            rows[last + 1]["label"] in row["tied_with"] for row in rows[first : last + 1]
+        ):
+            last += 1
+        if last > first and (not found or last > found[-1][1]):
+            found.append([first, last])
+    return found
 
 
 def _verdict(summary: Mapping[str, Any], outcomes: int) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 from gradrace.errors import SpecError
 from gradrace.report.words import languages, words
 
-SCRIPTS = ("core", "tables", "pictures", "trials", "main")
+SCRIPTS = ("core", "tables", "pictures", "trials", "more", "main")
 """Parts of the page's script, in the order in which they need each other."""
 
 
