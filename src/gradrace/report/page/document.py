@@ -14,6 +14,7 @@ from gradrace.report.record import RaceRecord
 from gradrace.report.summary import Race, summarize
 from gradrace.verdict import Direction
 from gradrace.verdict.curves import band, binned_median
+from gradrace.verdict.scores import sign
 
 PAGE_SCHEMA = 1
 SENSITIVITY_BINS = 10
@@ -112,22 +113,19 @@ def _verdict(summary: Mapping[str, Any], outcomes: int) -> dict[str, Any]:
 
 
 def _sure(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Of every other contender how it compares with the one recommended, seen from the one recommended.
-
-    ``difference`` and ``interval`` are positive where the one recommended has the larger metric.
-    """
-    leader = summary["recommendation"]["optimizer"]
+    """Of every other contender how far the one recommended is ahead of it; negative where it is behind."""
+    leader, direction = summary["recommendation"]["optimizer"], summary["workload"]["direction"]
     found = []
     for pair in summary["pairs"]:
         if leader not in (pair["a"], pair["b"]) or pair["p"] is None:
             continue
-        sign = 1 if pair["a"] == leader else -1
+        ahead = sign(direction) * (1 if pair["a"] == leader else -1)
         ends = pair["interval"]
         found.append(
             {
-                "other": pair["b"] if sign > 0 else pair["a"],
-                "difference": sign * pair["difference"],
-                "interval": None if ends is None else sorted(sign * end for end in ends),
+                "other": pair["b"] if pair["a"] == leader else pair["a"],
+                "difference": ahead * pair["difference"],
+                "interval": None if ends is None else sorted(ahead * end for end in ends),
                 "p_adjusted": pair["p_adjusted"],
                 "decided": not pair["decision"].startswith("no "),
                 "studies_to_decide": pair["studies_to_decide"],

@@ -48,7 +48,7 @@ function fill(node, attributes, children) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
     else if (value !== null && value !== undefined && value !== false) node.setAttribute(name, value === true ? "" : value);
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
   return node;
 }
 
@@ -64,6 +64,9 @@ const legend = (text) => h("p", { class: "legend" }, text);
 /** A table in a box that scrolls sideways where it is too wide, and can be scrolled by keyboard. */
 function table(name, head, body, attributes = {}) {
   const cells = head.map((cell) => (cell instanceof Node ? cell : h("th", { scope: "col" }, cell)));
+  // A column of numbers has its name above its numbers.
+  const cellsOf = body[0]?.cells ?? [];
+  cells.forEach((cell, index) => cell.classList.toggle("numeric", cellsOf[index]?.classList.contains("numeric") ?? false));
   const made = h("table", attributes, h("caption", { class: "unseen" }, name), h("thead", null, h("tr", null, cells)), h("tbody", null, body));
   return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": name }, made);
 }

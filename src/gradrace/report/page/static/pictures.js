@@ -62,9 +62,11 @@ function spread(values) {
 
 /* ---- sensitivity ---- */
 
+const BAR = 0.026; // height of a safe range's bar, as a share of the picture's
+
 function drawSensitivity() {
   const { trials } = page;
-  const box = picture(430);
+  const box = picture(430 + 10 * shown().length);
   const labels = shown();
   const tuning = trials.stages.indexOf("tuning");
   const chosen = new Set(trials.chosen);
@@ -75,7 +77,7 @@ function drawSensitivity() {
   const lost = Number.isFinite(worst) ? worst : 1;
   const traces = [];
   const shapes = [];
-  labels.forEach((label) => {
+  labels.forEach((label, place) => {
     const { colour, mark: symbol, dash } = style(label);
     const mine = trials.contender.flatMap((index, i) => (trials.labels[index] === label && trials.stage[i] === tuning && lr[i] > 0 ? [i] : []));
     const good = mine.filter((i) => trials.first[i] !== null);
@@ -94,7 +96,11 @@ function drawSensitivity() {
     const line = page.sensitivity[label];
     traces.push({ type: "scatter", mode: "lines", x: line.lr, y: line.median, hoverinfo: "skip", line: { color: colour, width: 2.5, dash }, connectgaps: false });
     const safe = rows.find((r) => r.label === label)?.lr_safe_range;
-    if (safe) shapes.push({ type: "rect", xref: "x", yref: "paper", x0: safe[0], x1: safe[1], y0: 0, y1: 1, fillcolor: colour, opacity: labels.length === 1 ? 0.14 : 0.06, line: { width: 0 } });
+    if (!safe) return;
+    const stretch = { type: "rect", xref: "x", yref: "paper", x0: safe[0], x1: safe[1], fillcolor: colour, line: { width: 0 } };
+    const above = 1 + (labels.length - place) * BAR;
+    shapes.push({ ...stretch, y0: above - 0.6 * BAR, y1: above });
+    if (labels.length === 1) shapes.push({ ...stretch, y0: 0, y1: 1, opacity: 0.12 });
   });
   const strips = labels.flatMap((label) => {
     const safe = rows.find((r) => r.label === label)?.lr_safe_range;
@@ -110,6 +116,7 @@ function drawSensitivity() {
     strips.length ? h("p", { class: "small" }, t("standings.safe")) : null, strips.length ? h("ul", { class: "inline" }, strips) : null, legend(t("sensitivity.legend", { metric })));
   return plot(box, t("sensitivity.alt", { metric, ranges: listed(ranges) }), traces, {
     xaxis: axis(t("sensitivity.axis_x"), logged), yaxis: axis(t("sensitivity.axis_y", { metric }), log ? { type: "log" } : {}), shapes,
+    margin: { l: 56, r: 16, t: 16 + 366 * BAR * labels.length, b: 48 },
   });
 }
 

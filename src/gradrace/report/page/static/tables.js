@@ -72,11 +72,9 @@ function drawStandings() {
     [null, t("standings.interval")],
     ["validation", t("standings.validation", { metric }), (r) => r.validation.mean],
     [null, t("standings.configuration")],
-    ["safe", t("standings.safe"), (r) => r.lr_safe_range?.[0] ?? null],
-    ["width", t("standings.width"), (r) => r.lr_robustness_decades],
+    ["safe", t("standings.safe"), (r) => r.lr_robustness_decades],
     ["diverged", t("standings.diverged"), (r) => r.diverged],
     ["step", t("standings.step"), (r) => r.step_seconds],
-    ["state", t("standings.state"), (r) => r.state_bytes_per_parameter],
     [null, t("standings.tied")],
   ];
   const value = columns.find(([name]) => name === sorting.column)[2];
@@ -89,20 +87,18 @@ function drawStandings() {
   const bracketed = sorting.column === "place" && !sorting.down;
   const head = columns.map(([name, words]) => sortable(name, words));
   const body = order.map((r, index) => {
-    const joined = bracketed ? page.brackets.map(([first, last]) => bracket(index, first, last)) : [];
+    const joined = bracketed ? page.brackets.map(([first, last], lane) => bracket(index, first, last, lane)) : [];
     const others = rows.length - 1;
     return row(
-      h("td", { class: "place" }, whole(r.place), joined),
+      h("td", { class: "place", style: `padding-right:${1.2 + 0.6 * page.brackets.length}rem` }, whole(r.place), joined),
       h("th", { scope: "row" }, named(r.label)),
       h("td", { class: "numeric strong" }, number(r.test.mean)),
       h("td", { class: "whisker" }, whisker(r.test.mean, r.test.interval, low, high, style(r.label).colour), h("span", { class: "small" }, interval(r.test.interval))),
       h("td", { class: "numeric" }, number(r.validation.mean)),
       h("td", { class: "mono" }, r.configuration ? configuration(r.configuration) : t("standings.no_configuration")),
-      range(r.lr_safe_range),
-      numeric(number(r.lr_robustness_decades, 2)),
+      h("td", null, range(r.lr_safe_range), small(r.lr_robustness_decades, (width) => t("standings.width", { width }))),
       numeric(t("standings.diverged_of", { diverged: whole(r.diverged), trials: whole(r.trials) })),
-      numeric(r.step_seconds === null ? "–" : number(r.step_seconds * 1e3, 3)),
-      numeric(number(r.state_bytes_per_parameter, 3)),
+      h("td", { class: "numeric" }, r.step_seconds === null ? "–" : t("standings.step_value", { step: number(r.step_seconds * 1e3, 3) }), small(r.state_bytes_per_parameter, (state) => t("standings.state_value", { state }))),
       h("td", { class: "small" }, others > 1 && r.tied_with.length === others ? t("standings.all_others") : r.tied_with.join(", ")),
     );
   });
@@ -110,10 +106,13 @@ function drawStandings() {
   put("standings-body", h("p", { class: "lead" }, lead), table(t("standings.title"), head, body, { class: "wide" }), legend(t("standings.legend")), otherMetrics());
 }
 
+const small = (value, words) => (value === null ? null : h("span", { class: "small" }, words(number(value, 2))));
+
 /** A contender's part of a line that joins those from `first` to `last`. */
-function bracket(index, first, last) {
-  const part = index < first || index > last ? "" : index === first ? "first" : index === last ? "last" : "middle";
-  return h("span", { class: `bracket ${part}`, "aria-hidden": "true" });
+function bracket(index, first, last, lane) {
+  if (index < first || index > last) return null;
+  const part = index === first ? "first" : index === last ? "last" : "middle";
+  return h("span", { class: `bracket ${part}`, style: `left:${1.9 + 0.6 * lane}rem`, "aria-hidden": "true" });
 }
 
 function sortable(name, words) {
