@@ -54,15 +54,15 @@ def say(key: str, lang: str, **values: object) -> str:
 def card(name: str, lang: str, card: Mapping[str, Any]) -> dict[str, Any]:
     """An optimizer's card in a language.
 
-    Formula, paper and link stay as they are. So does the whole card of an optimizer that the catalogue does not know,
-    such as one of a third party.
+    What the catalogue does not translate stays as it is: formula, paper and link, and the whole card of an optimizer
+    that it does not know, such as one of a third party.
 
     Args:
         name: what the optimizer is called on the command line.
         lang: one of ``LANGUAGES``.
-        card: the card in English as plain types: ``title``, ``idea``, ``use``, ``relatives`` (other optimizer ->
-            phrase), ``differences`` (sentences), ``hyperparameters`` (name -> a mapping with its ``meaning``, at
-            least), and anything else, which is passed on.
+        card: the card in English as plain types. Translated are, where it has them, ``title``, ``idea``, ``use``,
+            ``relatives`` (other optimizer -> phrase), ``differences`` (sentences) and ``hyperparameters`` (name -> a
+            mapping with its ``meaning``).
 
     Raises:
         SpecError: there is no such language.
@@ -70,12 +70,13 @@ def card(name: str, lang: str, card: Mapping[str, Any]) -> dict[str, Any]:
     known = _cards(lang)
     if name not in known["cards"]:
         return dict(card)
-    texts, meanings = known["cards"][name], known["meanings"]
-    hyperparameters = {
-        parameter: {**facts, "meaning": meanings[facts["meaning"]]}
-        for parameter, facts in card["hyperparameters"].items()
-    }
-    return {**card, **texts, "hyperparameters": hyperparameters}
+    texts = {field: text for field, text in known["cards"][name].items() if field in card}
+    if "hyperparameters" in card:
+        texts["hyperparameters"] = {
+            parameter: {**facts, "meaning": known["meanings"].get(facts["meaning"], facts["meaning"])}
+            for parameter, facts in card["hyperparameters"].items()
+        }
+    return {**card, **texts}
 
 
 @cache
