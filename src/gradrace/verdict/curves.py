@@ -32,8 +32,8 @@ def binned_median(
     """How a trial's value depends on its learning rate: medians of neighbours.
 
     Trials in the order of their rates are cut into bins of (almost) equal count. Each gives a point: the geometric mean
-    of its rates, and the median of its values. A value that is not finite (diverged) is worse than any other; where half
-    of a bin or more is so, its median is NaN.
+    of its rates, and the median of its values. A value that is not finite (diverged) is worse than any other; where half of
+    a bin or more is so, its median is NaN.
 
     Args:
         rates: [N] learning rates, above 0.
@@ -94,6 +94,8 @@ def _censored(values: np.ndarray, direction: Direction) -> np.ndarray:
 def _median(values: np.ndarray, axis: int, finite: bool = True) -> np.ndarray:
     """The median, of which one between a finite and an infinite value is infinite; or NaN, if it is to be finite."""
     middle = np.sort(values, axis=axis)
-    low, high = (np.take(middle, index, axis=axis) for index in ((values.shape[axis] - 1) // 2, values.shape[axis] // 2))
+    low, high = (
+        np.take(middle, index, axis=axis) for index in ((values.shape[axis] - 1) // 2, values.shape[axis] // 2)
+    )
     found = np.where(low == high, low, low / 2 + high / 2)
     return np.where(np.isfinite(found), found, np.nan) if finite else found

@@ -4,6 +4,6 @@ Without torch. The file needs the extra ``gradrace[plots]``; the document does n
 """
 
 from gradrace.report.page.document import page_document
-from gradrace.report.page.render import page
+from gradrace.report.page.render import check_needed, page
 
-__all__ = ["page", "page_document"]
+__all__ = ["check_needed", "page", "page_document"]

@@ -12,6 +12,7 @@ from gradrace.outcomes import Outcome, Stage
 from gradrace.report.page.trials import first_rungs, trial_table
 from gradrace.report.record import RaceRecord
 from gradrace.report.summary import Race, summarize
+from gradrace.report.words import LANGUAGES, card
 from gradrace.verdict import Direction
 from gradrace.verdict.curves import band, binned_median
 from gradrace.verdict.scores import sign
@@ -33,13 +34,13 @@ def page_document(
         record: the stored race.
         outcomes: of its trials; of a race that runs, those there are.
         notes: of the race.
-        cards: by the name of a contender's optimizer what is known of it: ``title``, ``idea``, ``formula`` (lines),
-            ``use``, ``paper``, ``link``, ``differences`` (sentences) and ``code``. Optimizers that are not in it have
-            no card.
+        cards: by the name of a contender's optimizer what is known of it, in English: ``title``, ``idea``, ``formula``
+            (lines), ``use``, ``paper``, ``link``, ``differences`` (sentences) and ``code``. Optimizers that are not in
+            it have no card.
 
     Returns:
         ``summary``: see ``gradrace.report.summarize``; ``labels``: the contenders, in the order of the standings;
-        ``brackets``: first and last index of each longest run of standings that all tie with each other; ``verdict``: which sentence the verdict is, and what is filled in; ``sure``: the same for how sure it is;
+        ``brackets``: first and last index of each longest run of standings that all tie with each other; ``sentences``: verdict and warnings by language; ``sure``: how far the one recommended is ahead of each other;
         ``sensitivity``, ``learning`` and ``rungs``, by label; ``trials``: the columns of the table of all trials;
         ``cards``; ``command``: which repeats the race, or None if no command line can.
 
@@ -57,13 +58,19 @@ def page_document(
         "labels": labels,
         "optimizers": {label: record.plan["contenders"][label]["optimizer"] for label in labels},
         "brackets": _brackets(summary["standings"]),
-        "verdict": _verdict(summary, len(outcomes)),
+        "sentences": {lang: _sentences(summarize(record, outcomes, notes, lang)) for lang in LANGUAGES},
         "sure": _sure(summary),
         "sensitivity": {label: _sensitivity(race, label, firsts) for label in labels},
-        "learning": {label: _learning(race.of(label, Stage.CONFIRMATION), race.numbers, race.direction) for label in labels},
+        "learning": {
+            label: _learning(race.of(label, Stage.CONFIRMATION), race.numbers, race.direction) for label in labels
+        },
         "rungs": {label: _rungs(race.of(label, Stage.TUNING)) for label in labels},
         "trials": trial_table(race, labels, firsts),
-        "cards": {name: dict(card) for name, card in (cards or {}).items() if name in names},
+        "cards": {
+            name: {lang: card(name, lang, known) for lang in LANGUAGES}
+            for name, known in (cards or {}).items()
+            if name in names
+        },
         "command": _command(record),
     }
 
@@ -82,34 +89,9 @@ def _brackets(rows: Sequence[Mapping[str, Any]]) -> list[list[int]]:
     return found
 
 
-def _verdict(summary: Mapping[str, Any], outcomes: int) -> dict[str, Any]:
-    """Which of the catalogue's sentences the verdict is: in English the same as ``summary["recommendation"]``'s."""
-    race, rows = summary["race"], summary["standings"]
-    if not rows:
-        stopped = "stopped" if race["status"] == "interrupted" else "running"
-        return {"key": f"verdict.{stopped}", "values": {"trials": outcomes, "race": race["id"]}}
-    leader = next((row for row in rows if row["label"] == summary["recommendation"]["optimizer"]), None)
-    if leader is None:
-        return {"key": "verdict.nothing", "values": {}}
-    others = [row["label"] for row in rows if row is not leader]
-    tied = [label for label in leader["tied_with"] if label in others]
-    values = {
-        "name": leader["label"],
-        "workload": summary["workload"]["name"],
-        "metric": summary["workload"]["metric"],
-        "value": leader["test"]["mean"],
-        "beaten": [label for label in others if label not in tied],
-        "tied": tied,
-    }
-    tested = any(pair["p"] is not None for pair in summary["pairs"])
-    kind = (
-        "alone" if not others
-        else "untested" if not tested
-        else "clear" if not tied
-        else "tied" if not values["beaten"]
-        else "partly"
-    )  # fmt: skip
-    return {"key": f"verdict.{kind}", "values": values}
+def _sentences(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """What a summary says in a language: the verdict, and what to bear in mind."""
+    return {"verdict": summary["recommendation"]["sentence"], "warnings": summary["warnings"]}
 
 
 def _sure(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -143,9 +125,7 @@ def _sensitivity(race: Race, label: str, firsts: Mapping[str, float | None]) -> 
     return {"lr": centres.tolist(), "median": _numbers(medians)}
 
 
-def _learning(
-    confirmed: Sequence[Outcome], numbers: Mapping[str, Any], direction: Direction
-) -> dict[str, Any] | None:
+def _learning(confirmed: Sequence[Outcome], numbers: Mapping[str, Any], direction: Direction) -> dict[str, Any] | None:
     """Median and range over studies of the confirmation trials, at each step at which any of them was evaluated."""
     steps = sorted({step for outcome in confirmed for step in outcome.curve.step})
     if not steps:

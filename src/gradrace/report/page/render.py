@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from gradrace.errors import SpecError
-from gradrace.report.words import languages, words
+from gradrace.report.words import LANGUAGES, words
 
 SCRIPTS = ("core", "tables", "pictures", "trials", "more", "main")
 """Parts of the page's script, in the order in which they need each other."""
@@ -30,7 +30,7 @@ def page(document: Mapping[str, Any], lang: str = "en") -> str:
         lang: the language it opens in.
 
     Raises:
-        SpecError: jinja2 or plotly is not installed.
+        SpecError: jinja2 or plotly is not installed, or there is no such language.
     """
     jinja2, plotly = _needed()
     environment = jinja2.Environment(
@@ -38,12 +38,12 @@ def page(document: Mapping[str, Any], lang: str = "en") -> str:
     )
     library = plotly.get_plotlyjs()
     script = "\n".join(_static(f"{name}.js") for name in SCRIPTS)
-    catalogues = {name: words(name) for name in languages()}
+    catalogues = {name: words(name) for name in LANGUAGES}
     return environment.get_template("page.html.j2").render(
         document=document,
         lang=lang,
-        words=catalogues[lang],
-        languages=languages(),
+        words=words(lang),
+        said=document["sentences"][lang],
         style=_static("page.css"),
         script=script,
         digests=[_digest(library), _digest(script)],
@@ -68,6 +68,11 @@ def _static(name: str) -> str:
 def _digest(script: str) -> str:
     """What a policy calls a script by."""
     return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
+
+
+def check_needed() -> None:
+    """Raise a SpecError unless what draws a page is installed."""
+    _needed()
 
 
 def _needed() -> tuple[ModuleType, ModuleType]:

@@ -22,7 +22,7 @@ STAGES, STATUSES = list(Stage), list(Status)
 
 
 def first_rungs(race: Race) -> dict[str, float | None]:
-    """By trial id the value of each tuning trial at the last step that all of its study saw; None if it had diverged."""
+    """By trial id each tuning trial's value at the last step that all of its study saw; None if it had diverged."""
     studies: dict[tuple[str, int], list[Outcome]] = {}
     for outcome in race.outcomes:
         if outcome.stage is Stage.TUNING:
@@ -38,8 +38,8 @@ def trial_table(race: Race, labels: Sequence[str], firsts: Mapping[str, float | 
     """All trials, one list for each column, in the order of contender, stage, study, seed and point.
 
     ``contender``, ``stage``, ``status``, ``error`` and ``grid`` are indices into ``labels``, ``stages``, ``statuses``,
-    ``errors`` and ``grids``; ``curve`` has the validation values at the steps of the grid. ``chosen`` are the rows whose
-    configuration was confirmed. ``thinned`` is how many points a curve had at most and how many it has, or None.
+    ``errors`` and ``grids``; ``curve`` has the validation values at the steps of the grid. ``chosen`` are the rows
+    whose configuration was confirmed. ``thinned`` is how many points a curve had at most and how many it has, or None.
     """
     order = {label: index for index, label in enumerate(labels)}
     rows = sorted(race.outcomes, key=lambda o: (order[o.contender], STAGES.index(o.stage), o.study, o.seed, o.point))

@@ -12,7 +12,7 @@ const state = { lang: document.documentElement.dataset.defaultLang, hidden: new 
 /* ---- words and numbers ---- */
 
 function t(key, values = {}) {
-  const pattern = catalogues[state.lang][key] ?? catalogues.en[key];
+  const pattern = catalogues[state.lang][key];
   return pattern.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 

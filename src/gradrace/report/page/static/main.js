@@ -30,8 +30,7 @@ function drawWords() {
     drawEverything();
     document.querySelector(`#languages [lang="${name}"]`).focus();
   };
-  const names = Object.keys(catalogues);
-  put("languages", names.length < 2 ? [] : names.map((name) => h("button", { type: "button", lang: name, "aria-pressed": String(name === state.lang), onclick: speak(name) }, catalogues[name]["page.name"])));
+  put("languages", Object.keys(catalogues).map((name) => h("button", { type: "button", lang: name, "aria-pressed": String(name === state.lang), onclick: speak(name) }, catalogues[name]["page.name"])));
 }
 
 function drawEverything() {

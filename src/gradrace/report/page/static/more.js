@@ -7,7 +7,7 @@ function drawCards() {
 }
 
 function optimizerCard(name) {
-  const card = page.cards[name][state.lang] ?? page.cards[name].en;
+  const card = page.cards[name][state.lang];
   const labels = page.labels.filter((label) => page.optimizers[label] === name);
   const part = (key, ...content) => [h("h4", null, t(`cards.${key}`)), ...content];
   return h("article", { class: "card" },

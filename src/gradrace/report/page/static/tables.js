@@ -1,12 +1,8 @@
 // What is told in words and tables: verdict, standings, pairs, target, cost, luck, cards, and how it was judged.
 
 function drawVerdict() {
-  const { key, values } = page.verdict;
-  const texts = { ...values };
-  for (const name of ["beaten", "tied"]) if (name in texts) texts[name] = listed(texts[name]);
-  if ("value" in texts) texts.value = number(texts.value);
   put("task", [summary.workload.title ?? summary.workload.name, summary.workload.stands_for].filter(Boolean).join(" · "));
-  put("sentence", t(key, texts));
+  put("sentence", page.sentences[state.lang].verdict);
   const facts = [
     [whole(summary.cost.trials), t("verdict.fact_trials")],
     [whole(summary.cost.trial_steps), t("verdict.fact_steps")],
@@ -51,10 +47,9 @@ function howSure() {
 }
 
 function warnings() {
-  if (!summary.warnings.length) return null;
-  const note = state.lang === "en" ? null : h("p", { class: "small" }, t("page.english_only"));
-  return h("details", null, h("summary", null, `${t("verdict.bear")} (${summary.warnings.length})`), note,
-    h("ul", null, summary.warnings.map((warning) => h("li", { lang: "en" }, warning))));
+  const said = page.sentences[state.lang].warnings;
+  if (!said.length) return null;
+  return h("details", null, h("summary", null, `${t("verdict.bear")} (${said.length})`), h("ul", null, said.map((warning) => h("li", null, warning))));
 }
 
 /* ---- standings ---- */
