@@ -27,6 +27,7 @@ function axis(title, more = {}) {
 }
 
 const logged = { type: "log", dtick: 1 };
+const loggedValues = { type: "log", dtick: "D2" };
 
 /** Draws traces into a box with a text in place of the picture for those who do not see it. */
 async function plot(box, alt, traces, layout) {
@@ -97,10 +98,10 @@ function drawSensitivity() {
     traces.push({ type: "scatter", mode: "lines", x: line.lr, y: line.median, hoverinfo: "skip", line: { color: colour, width: 2.5, dash }, connectgaps: false });
     const safe = rows.find((r) => r.label === label)?.lr_safe_range;
     if (!safe) return;
-    const stretch = { type: "rect", xref: "x", yref: "paper", x0: safe[0], x1: safe[1], fillcolor: colour, line: { width: 0 } };
+    const stretch = { type: "rect", xref: "x", yref: "paper", x0: safe[0], x1: safe[1], fillcolor: colour, line: { color: colour, width: 2 } };
     const above = 1 + (labels.length - place) * BAR;
     shapes.push({ ...stretch, y0: above - 0.6 * BAR, y1: above });
-    if (labels.length === 1) shapes.push({ ...stretch, y0: 0, y1: 1, opacity: 0.12 });
+    if (labels.length === 1) shapes.push({ ...stretch, y0: 0, y1: 1, opacity: 0.12, line: { width: 0 } });
   });
   const strips = labels.flatMap((label) => {
     const safe = rows.find((r) => r.label === label)?.lr_safe_range;
@@ -115,7 +116,7 @@ function drawSensitivity() {
   put("sensitivity-body", choice(t("sensitivity.show"), [[null, t("sensitivity.all")], ...page.labels.map((label) => [label, label])], only, press), box,
     strips.length ? h("p", { class: "small" }, t("standings.safe")) : null, strips.length ? h("ul", { class: "inline" }, strips) : null, legend(t("sensitivity.legend", { metric })));
   return plot(box, t("sensitivity.alt", { metric, ranges: listed(ranges) }), traces, {
-    xaxis: axis(t("sensitivity.axis_x"), logged), yaxis: axis(t("sensitivity.axis_y", { metric }), log ? { type: "log" } : {}), shapes,
+    xaxis: axis(t("sensitivity.axis_x"), logged), yaxis: axis(t("sensitivity.axis_y", { metric }), log ? loggedValues : {}), shapes,
     margin: { l: 56, r: 16, t: 16 + 366 * BAR * labels.length, b: 48 },
   });
 }
@@ -137,7 +138,7 @@ function drawLearning() {
     const edge = { type: "scatter", mode: "lines", x, hoverinfo: "skip", line: { width: 0 } };
     return [
       { ...edge, y: known.low },
-      { ...edge, y: known.high, fill: "tonexty", fillcolor: `${colour}26` },
+      { ...edge, y: known.high, fill: "tonexty", fillcolor: `${colour}1a` },
       { type: "scatter", mode: "lines+markers", x, y: known.median, name: plain(label), line: { color: colour, width: 2.5, dash }, marker: { symbol, size: 7 },
         text: known.median.map((value, i) => `${plain(label)}<br>${number(x[i])}<br>${number(value)} [${number(known.low[i])}, ${number(known.high[i])}]`), hoverinfo: "text" },
     ];
@@ -159,7 +160,7 @@ function drawLearning() {
     numbers(table(t("learning.title"), [t("standings.contender"), t("rungs.step"), t("sensitivity.axis_y", { metric }), ""], body)));
   return plot(box, t("learning.alt", { metric, ends: listed(ends) }), traces, {
     xaxis: axis(t(learning.by === "steps" ? "learning.axis_steps" : "learning.axis_seconds"), { rangemode: "tozero" }),
-    yaxis: axis(t("sensitivity.axis_y", { metric }), { type: learning.scale }),
+    yaxis: axis(t("sensitivity.axis_y", { metric }), learning.scale === "log" ? loggedValues : {}),
   });
 }
 
@@ -177,7 +178,7 @@ function drawBudget() {
     const edge = (side) => ({ type: "scatter", mode: "lines", x: n, y: ends.map((pair) => pair?.[side] ?? null), hoverinfo: "skip", line: { width: 0, shape } });
     const line = { type: "scatter", mode: "lines+markers", x: n, y: values[label], line: { color: colour, width: 2.5, dash }, marker: { symbol, size: 6 },
       text: values[label].map((value, i) => `${plain(label)}, n = ${i + 1}<br>${number(value)} ${interval(ends?.[i])}`), hoverinfo: "text" };
-    return ends ? [edge(0), { ...edge(1), fill: "tonexty", fillcolor: `${colour}1f` }, line] : [line];
+    return ends ? [edge(0), { ...edge(1), fill: "tonexty", fillcolor: `${colour}1a` }, line] : [line];
   });
   const chances = budget.probability_best_by_n;
   const told = (index) => listed(page.labels.map((label) => `${label} ${percent(chances[label].at(index))}`));
@@ -188,7 +189,7 @@ function drawBudget() {
     numbers(table(t("budget.title"), [t("standings.contender"), "n", t("budget.axis_y", { metric }), t("budget.axis_chance")], body)));
   const x = axis(t("budget.axis_x"), { rangemode: "tozero" });
   return Promise.all([
-    plot(left, alt, curves(budget.best_of_n, budget.best_of_n_band), { xaxis: x, yaxis: axis(t("budget.axis_y", { metric }), log ? { type: "log" } : {}) }),
+    plot(left, alt, curves(budget.best_of_n, budget.best_of_n_band), { xaxis: x, yaxis: axis(t("budget.axis_y", { metric }), log ? loggedValues : {}) }),
     plot(right, alt, curves(chances, budget.probability_best_band), { xaxis: x, yaxis: axis(t("budget.axis_chance"), { tickformat: ".0%", rangemode: "tozero" }) }),
   ]);
 }
