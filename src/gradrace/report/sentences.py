@@ -75,8 +75,8 @@ def verdict(
 
 def unfinished(race: str, status: str, outcomes: int, lang: str = "en") -> str:
     """How far a race is that has no verdict yet."""
-    state = "stopped" if status == "interrupted" else "unfinished"
-    return say(f"sentence.{state}", lang, count=outcomes, race=race)
+    key = "sentence.stopped" if status == "interrupted" else "sentence.unfinished"
+    return say(key, lang, count=outcomes, race=race)
 
 
 def inclusion(found: Sequence[tuple[str, str]], lang: str = "en") -> list[str]:
