@@ -58,7 +58,10 @@ def page_document(
         "labels": labels,
         "optimizers": {label: record.plan["contenders"][label]["optimizer"] for label in labels},
         "brackets": _brackets(summary["standings"]),
-        "sentences": {lang: _sentences(summarize(record, outcomes, notes, lang)) for lang in LANGUAGES},
+        "sentences": {
+            lang: _sentences(summarize(record, outcomes, notes, lang) if lang != LANGUAGES[0] else summary)
+            for lang in LANGUAGES
+        },
         "sure": _sure(summary),
         "sensitivity": {label: _sensitivity(race, label, firsts) for label in labels},
         "learning": {
