@@ -116,7 +116,8 @@ def _sure(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "studies_to_decide": pair["studies_to_decide"],
             }
         )
-    return found
+    order = [row["label"] for row in summary["standings"]]
+    return sorted(found, key=lambda pair: order.index(pair["other"]))
 
 
 def _sensitivity(race: Race, label: str, firsts: Mapping[str, float | None]) -> dict[str, Any]:

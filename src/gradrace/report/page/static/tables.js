@@ -196,8 +196,8 @@ function drawCost() {
   const most = (name) => Math.max(...rows.map((r) => r[name] ?? 0)) || 1;
   const [slowest, largest] = [most("step_seconds"), most("state_bytes_per_parameter")];
   const body = rows.map((r) => row(h("th", { scope: "row" }, named(r.label)),
-    h("td", null, bar((r.step_seconds ?? 0) / slowest, r.label), " ", r.step_seconds === null ? "–" : number(r.step_seconds * 1e3, 3)),
-    h("td", null, bar((r.state_bytes_per_parameter ?? 0) / largest, r.label), " ", number(r.state_bytes_per_parameter, 3))));
+    h("td", { class: "still" }, bar((r.step_seconds ?? 0) / slowest, r.label), " ", r.step_seconds === null ? "–" : number(r.step_seconds * 1e3, 3)),
+    h("td", { class: "still" }, bar((r.state_bytes_per_parameter ?? 0) / largest, r.label), " ", number(r.state_bytes_per_parameter, 3))));
   const parameters = summary.plan.parameters === null ? t("page.unknown") : whole(summary.plan.parameters);
   put("cost-body", table(t("cost.title"), [t("standings.contender"), t("cost.step"), t("cost.state")], body), legend(t("cost.legend", { parameters })));
 }
@@ -206,6 +206,6 @@ function drawLuck() {
   const known = rows.filter((r) => r.luck && r.luck.share_tuning !== null);
   if (!known.length) return put("luck-body", h("p", null, t("luck.none")));
   const body = known.map((r) => row(h("th", { scope: "row" }, named(r.label)),
-    h("td", null, bar(r.luck.share_tuning, r.label, "split"), " ", `${percent(r.luck.share_tuning)} / ${percent(1 - r.luck.share_tuning)}`)));
+    h("td", { class: "still" }, bar(r.luck.share_tuning, r.label, "split"), " ", `${percent(r.luck.share_tuning)} / ${percent(1 - r.luck.share_tuning)}`)));
   put("luck-body", table(t("luck.title"), [t("standings.contender"), `${t("luck.tuning")} / ${t("luck.seed")}`], body), legend(t("luck.legend")));
 }
