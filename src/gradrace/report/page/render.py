@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cache
 from importlib.resources import files
 from types import ModuleType
 from typing import Any
@@ -36,7 +37,7 @@ def page(document: Mapping[str, Any], lang: str = "en") -> str:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("gradrace.report.page", "static"), autoescape=True, undefined=jinja2.StrictUndefined
     )
-    library = plotly.get_plotlyjs()
+    packed, library = _packed(plotly)
     script = "\n".join(_static(f"{name}.js") for name in SCRIPTS)
     catalogues = {name: words(name) for name in LANGUAGES}
     return environment.get_template("page.html.j2").render(
@@ -46,10 +47,10 @@ def page(document: Mapping[str, Any], lang: str = "en") -> str:
         said=document["sentences"][lang],
         style=_static("page.css"),
         script=script,
-        digests=[_digest(library), _digest(script)],
+        digests=[library, _digest(script)],
         data=embedded(document),
         catalogues=embedded(catalogues),
-        library=base64.b64encode(gzip.compress(library.encode(), mtime=0)).decode(),
+        library=packed,
     )
 
 
@@ -63,6 +64,13 @@ def embedded(value: Any) -> str:
 
 def _static(name: str) -> str:
     return files(__package__ or "").joinpath("static", name).read_text(encoding="utf-8")
+
+
+@cache
+def _packed(plotly: ModuleType) -> tuple[str, str]:
+    """The plotting library, compressed and in base 64, and what a policy calls it by."""
+    library = plotly.get_plotlyjs()
+    return base64.b64encode(gzip.compress(library.encode(), mtime=0)).decode(), _digest(library)
 
 
 def _digest(script: str) -> str:
