@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -12,7 +13,7 @@ from gradrace import cli
 from gradrace.errors import GradraceError, SpecError
 from gradrace.race.result import RaceResult
 
-SMALL = {"studies": 3, "trials": 4, "seeds": 2, "steps": 40}
+SMALL: dict[str, Any] = {"studies": 3, "trials": 4, "seeds": 2, "steps": 40}
 WORDS = [word for name, value in SMALL.items() for word in (f"--{name}", str(value))]
 
 

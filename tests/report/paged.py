@@ -12,6 +12,9 @@ from stored_race import A, B, confirmed, notes, outcome, record, tuned
 
 from gradrace.outcomes import Curve, Outcome, Stage, Status
 
+Made = tuple[Any, list[Outcome], dict[str, Any]]
+"""A record, its outcomes and its notes."""
+
 HOSTILE = "</script><script>alert(1)</script><b>x</b>"
 CARDS = {
     "sgd": {
@@ -51,12 +54,12 @@ class Elements(HTMLParser):
         return json.loads(text)
 
 
-def race(**changes: Any) -> tuple[Any, list[Outcome], dict[str, Any]]:
+def race(**changes: Any) -> Made:
     """A race of two contenders that ended."""
     return record(schedule="constant", **changes), [*tuned(), *confirmed(A, B)], notes()
 
 
-def hostile() -> tuple[Any, list[Outcome], dict[str, Any]]:
+def hostile() -> Made:
     """A race whose label, workload and error are HTML."""
     entered, outcomes, known = race()
     text = json.dumps([entered.spec, entered.plan, known]).replace('"a"', json.dumps(HOSTILE))
@@ -69,7 +72,7 @@ def hostile() -> tuple[Any, list[Outcome], dict[str, Any]]:
     return entered, [*renamed[:-1], failed, renamed[-1]], known
 
 
-def large(trials: int, points: int) -> tuple[Any, list[Outcome], dict[str, Any]]:
+def large(trials: int, points: int) -> Made:
     """A race of so many trials, whose curves have so many points; each dips once, and ends somewhere."""
     entered, outcomes, known = race(trials=trials // 6)
     made = [o for o in outcomes if o.stage is Stage.CONFIRMATION]
@@ -89,7 +92,7 @@ def large(trials: int, points: int) -> tuple[Any, list[Outcome], dict[str, Any]]
     return entered, made, known
 
 
-def alone() -> tuple[Any, list[Outcome], dict[str, Any]]:
+def alone() -> Made:
     """A race of one contender."""
     entered, outcomes, known = race()
     entered.spec["contenders"] = [{"label": "a"}]
@@ -97,14 +100,14 @@ def alone() -> tuple[Any, list[Outcome], dict[str, Any]]:
     return entered, of(outcomes, "a"), known
 
 
-def without_target() -> tuple[Any, list[Outcome], dict[str, Any]]:
+def without_target() -> Made:
     """A race whose workload has no target, and whose best contender gained nothing."""
     entered, outcomes, known = race(target=None)
     entered.plan["workload"]["target"], entered.plan["untrained"] = None, 0.9
     return entered, outcomes, known
 
 
-def all_diverged() -> tuple[Any, list[Outcome], dict[str, Any]]:
+def all_diverged() -> Made:
     """A race in which nothing worked."""
     entered, _, known = race()
     gone = [
@@ -116,14 +119,14 @@ def all_diverged() -> tuple[Any, list[Outcome], dict[str, Any]]:
     return entered, gone, {**known, "choices": {"choices": [], "extensions": [], "left": []}}
 
 
-def unfinished() -> tuple[Any, list[Outcome], dict[str, Any]]:
+def unfinished() -> Made:
     """A race that was stopped while it tuned."""
     entered, _, known = race()
     entered.status = "interrupted"
     return entered, tuned()[:9], {"costs": known["costs"]}
 
 
-def empty() -> tuple[Any, list[Outcome], dict[str, Any]]:
+def empty() -> Made:
     """A race that has only just begun."""
     entered, _, _ = race()
     entered.status = "running"

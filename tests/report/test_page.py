@@ -103,8 +103,8 @@ def test_brackets_join_neighbours_that_all_tie() -> None:
 
 
 def test_learning_curves_are_of_the_confirmation() -> None:
-    """Of a: studies 0 and 1, one seed of which diverged after its first point. Medians over seeds first, then studies."""
-    runs = {
+    """One seed of a's study 1 diverged after its first point. Medians over seeds come first, then over studies."""
+    runs: dict[tuple[int, int], tuple[list[int], list[float | None]]] = {
         (0, 1): ([10, 20], [0.5, 0.7]),
         (0, 2): ([10, 20], [0.7, 0.9]),
         (1, 1): ([10, 20], [0.2, 0.4]),
@@ -113,7 +113,9 @@ def test_learning_curves_are_of_the_confirmation() -> None:
         (2, 2): ([10, 20], [0.9, 1.0]),
     }
     made = [
-        outcome("a", study, seed=seed, point=2, stage=Stage.CONFIRMATION, test=0.9, curve=Curve(at, at, values, at))
+        outcome(
+            "a", study, seed=seed, point=2, stage=Stage.CONFIRMATION, test=0.9, curve=Curve(at, values, values, values)
+        )
         for (study, seed), (at, values) in runs.items()
     ]
     others = [o for o in [*tuned(), *confirmed(A, B)] if o.contender == "b" or o.stage is Stage.TUNING]
@@ -185,7 +187,7 @@ def test_odd_races_have_a_page(name: str, lang: str) -> None:
     assert [tag for tag, _ in elements.tags].count("script") == 4
     assert not any(tag in ("b", "img", "iframe") for tag, _ in elements.tags)
     assert ("html", lang) in [(tag, attributes.get("lang")) for tag, attributes in elements.tags]
-    assert f'<h1 id="verdict-title"' in html
+    assert '<h1 id="verdict-title"' in html
 
 
 def test_hostile_texts_stay_texts() -> None:

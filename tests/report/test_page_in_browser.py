@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from paged import CARDS, HOSTILE, ODD, large, race
+from paged import CARDS, HOSTILE, ODD, Made, large, race
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from gradrace.report.page import page, page_document
@@ -39,7 +39,7 @@ def open_page(browser: Browser, tmp_path: Path) -> Iterator[Open]:
     """Opens the page of a race; in the end nothing but the file was asked for, and nothing went wrong."""
     contexts, wrong, asked = [], [], []
 
-    def opened(made: tuple[Any, ...], lang: str = "en", **options: Any) -> Page:
+    def opened(made: Made, lang: str = "en", **options: Any) -> Page:
         path = tmp_path / "race.html"
         path.write_text(page(page_document(*made, CARDS), lang), encoding="utf-8")
         context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})

@@ -20,7 +20,7 @@ def report(
     force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
     store: StoreOption = None,
 ) -> None:
-    """Write the page of a stored race: verdict, pictures and every trial in one HTML file; or its verdict as Markdown."""
+    """Write the page of a stored race, with pictures and every trial, as one HTML file; or its verdict as Markdown."""
     from gradrace.race.api import store_path
     from gradrace.race.reporting import check_page, check_writable, page_of, write_whole
     from gradrace.report import markdown as markdown_page

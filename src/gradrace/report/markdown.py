@@ -25,8 +25,8 @@ def render(summary: Mapping[str, Any]) -> str:
         parts += ["## To bear in mind", "\n".join(f"- {_text(warning)}" for warning in summary["warnings"])]
     plan = summary["plan"]
     parts.append(
-        f"{plan['studies']} studies of {plan['trials']} trials of {plan['steps']} steps for each contender, confirmed on "
-        f"{plan['seeds']} seeds; seed {plan['seed']}, gradrace {summary['gradrace']}."
+        f"{plan['studies']} studies of {plan['trials']} trials of {plan['steps']} steps for each contender, confirmed "
+        f"on {plan['seeds']} seeds; seed {plan['seed']}, gradrace {summary['gradrace']}."
     )
     return "\n\n".join(parts) + "\n"
 

@@ -32,8 +32,8 @@ def binned_median(
     """How a trial's value depends on its learning rate: medians of neighbours.
 
     Trials in the order of their rates are cut into bins of (almost) equal count. Each gives a point: the geometric mean
-    of its rates, and the median of its values. A value that is not finite (diverged) is worse than any other; where half of
-    a bin or more is so, its median is NaN.
+    of its rates, and the median of its values. A value that is not finite (diverged) is worse than any other; where the
+    middle of a bin is so, its median is NaN.
 
     Args:
         rates: [N] learning rates, above 0.

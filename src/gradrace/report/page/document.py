@@ -40,9 +40,11 @@ def page_document(
 
     Returns:
         ``summary``: see ``gradrace.report.summarize``; ``labels``: the contenders, in the order of the standings;
-        ``brackets``: first and last index of each longest run of standings that all tie with each other; ``sentences``: verdict and warnings by language; ``sure``: how far the one recommended is ahead of each other;
-        ``sensitivity``, ``learning`` and ``rungs``, by label; ``trials``: the columns of the table of all trials;
-        ``cards``; ``command``: which repeats the race, or None if no command line can.
+        ``optimizers``: theirs, by label; ``brackets``: first and last index of each longest run of standings that all
+        tie with each other; ``sentences``: verdict and warnings by language; ``sure``: how far the one recommended is
+        ahead of each other; ``sensitivity``, ``learning`` and ``rungs``, by label; ``trials``: the columns of the table
+        of all trials; ``cards``, by optimizer and language; ``command``: which repeats the race, or None if no command
+        line can.
 
     Raises:
         StoreError: the record cannot be judged.
