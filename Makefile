@@ -47,8 +47,8 @@ setup: $(READY)  ## .venv with the pinned tools and gradrace itself
 
 race: $(READY)  ## the default race; results in results/
 	@mkdir -p results
-	@$(BIN)/gradrace race --store results/races.db --json results/race.json $(ARGS)
-	@echo "Results: results/race.json (the summary), results/races.db (every trial)"
+	@$(BIN)/gradrace race --store results/races.db --json results/race.json --report results/race.html $(ARGS)
+	@echo "Results: results/race.html (the page to open), results/race.json (the summary), results/races.db (every trial)"
 
 test: $(READY)  ## the fast tests
 	@echo "== tests"

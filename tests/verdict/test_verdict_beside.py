@@ -56,9 +56,7 @@ def test_inclusion_flags():
         pair("adam", "sgd", Decision.A_BETTER),
         pair("sgd", "rmsprop", Decision.A_BETTER),
     ]
-    first, second = inclusion_flags(pairs, special_cases)
-    assert first.startswith("sgd detectably beats momentum")
-    assert second.startswith("rmsprop detectably beats adam")
+    assert inclusion_flags(pairs, special_cases) == [("sgd", "momentum"), ("rmsprop", "adam")]
     undecided = [pair(p.a, p.b, Decision.UNDECIDED) for p in pairs]
     assert inclusion_flags(undecided, special_cases) == []
 

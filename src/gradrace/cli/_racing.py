@@ -71,12 +71,13 @@ def race(
     seed: Annotated[int, typer.Option(help="Everything random in the race follows from it.")] = 0,
     store: StoreOption = None,
     json: JsonOption = None,
+    report: Annotated[Path | None, typer.Option(help="Write the race's page, an HTML file, to PATH.")] = None,
     quiet: QuietOption = False,
     profile: ProfileOption = False,
 ) -> None:
     """Race optimizers on a workload and print the verdict; or, with --suite, on several."""
     if suite is not None:
-        _only_a_suite(suite, workload, profile)
+        _only_a_suite(suite, workload, profile, report)
     file = None if json == "-" else json
     with lanes_ahead(device):
         api = the_api()
@@ -108,11 +109,11 @@ def race(
         if suite is not None:
             show_suite(_raced(suite, contenders, options, file), json)
             return
-        result = api.race(workload or "digits", contenders, **options, json=file)
+        result = api.race(workload or "digits", contenders, **options, json=file, report=report)
     show_summary(result.to_json(), json, before if profile else None)
 
 
-def _only_a_suite(suite: str, workload: str | None, profile: bool) -> None:
+def _only_a_suite(suite: str, workload: str | None, profile: bool, report: Path | None) -> None:
     """Raise a SpecError for what does not go with a suite."""
     if workload is not None:
         raise SpecError(
@@ -121,6 +122,8 @@ def _only_a_suite(suite: str, workload: str | None, profile: bool) -> None:
         )
     if profile:
         raise SpecError("--profile tells where the seconds of one race went; with --suite there are several.")
+    if report is not None:
+        raise SpecError("--report writes the page of one race; with --suite there are several: gradrace report ID.")
 
 
 def _raced(suite: str, contenders: Sequence[Contender], options: Mapping[str, Any], file: str | None) -> dict[str, Any]:

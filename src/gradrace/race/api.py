@@ -19,6 +19,7 @@ from gradrace.outcomes import Outcome
 from gradrace.race.ahead import lanes_ahead
 from gradrace.race.defaults import DEFAULT_CONTENDERS
 from gradrace.race.orchestrator import Entry, Silent, Watch, has_ended, lane_count, run
+from gradrace.race.reporting import check_page, check_writable, write_whole
 from gradrace.race.result import RaceResult
 from gradrace.race.spec import Contender, RaceSpec, find_task, make_contenders, make_spec, race_id
 from gradrace.store import RaceRecord, Store, open_store
@@ -50,6 +51,7 @@ def race(
     seed: int = 0,
     store: str | Path | None = None,
     json: str | Path | None = None,
+    report: str | Path | None = None,
     quiet: bool = True,
 ) -> RaceResult:
     """Race optimizers on a workload, each tuned with the same budget, and judge what can be told apart.
@@ -81,6 +83,7 @@ def race(
         seed: of the race; everything random follows from it.
         store: the database file; by default the user's own, or what ``GRADRACE_STORE`` names.
         json: a file to write the summary to as well.
+        report: a file to write the race's page to as well: HTML that opens offline. It needs ``gradrace[plots]``.
         quiet: show no progress.
 
     Raises:
@@ -114,10 +117,16 @@ def race(
         )
         if json is not None:
             check_writable(Path(json))
-        summary = run_entry(Entry(spec, contenders, task, began), store_path(store), lane_count(lanes, device), quiet)
+        if report is not None:
+            check_page(Path(report))
+        path = store_path(store)
+        summary = run_entry(Entry(spec, contenders, task, began), path, lane_count(lanes, device), quiet)
         if json is not None:
             write_json(summary, Path(json))
-    return RaceResult(summary)
+    result = RaceResult(summary, path)
+    if report is not None:
+        result.save_html(report)
+    return result
 
 
 def resume(race: str, *, store: str | Path | None = None, lanes: int | None = None, quiet: bool = True) -> RaceResult:
@@ -132,7 +141,7 @@ def resume(race: str, *, store: str | Path | None = None, lanes: int | None = No
         record = opened.race(race)
     with lanes_ahead(record.spec["race"]["device"]):
         entry = entry_of(record)
-        return RaceResult(run_entry(entry, path, lane_count(lanes, entry.spec.device), quiet))
+        return RaceResult(run_entry(entry, path, lane_count(lanes, entry.spec.device), quiet), path)
 
 
 def raced(
@@ -215,15 +224,6 @@ def store_path(given: str | Path | None) -> Path:
     return Path(given or os.environ.get("GRADRACE_STORE") or user_data_path("gradrace") / "races.db")
 
 
-def check_writable(path: Path) -> None:
-    """Raise a SpecError unless a file can be written there, before hours are spent on what it should hold."""
-    folder = path.resolve().parent
-    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise SpecError(
-            f"The result cannot be written to '{path}': it needs a folder that exists and can be written to."
-        )
-
-
 def _check_place(path: Path) -> None:
     """Raise a StoreError where no store can be made, before the workload is tried and the store is created."""
     nearest = next(folder for folder in path.absolute().parents if folder.exists())
@@ -233,9 +233,7 @@ def _check_place(path: Path) -> None:
 
 def write_json(summary: dict[str, Any], path: Path) -> None:
     """Write the summary so that the file is whole or absent."""
-    new = path.with_name(path.name + ".new")
-    new.write_text(json_module.dumps(summary, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    new.replace(path)
+    write_whole(json_module.dumps(summary, indent=1, allow_nan=False) + "\n", path)
 
 
 @contextmanager

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from gradrace.errors import SpecError
+from gradrace.store import open_store
 
 
 class RaceResult:
@@ -18,8 +22,9 @@ class RaceResult:
         warnings: sentences.
     """
 
-    def __init__(self, summary: Mapping[str, Any]) -> None:
+    def __init__(self, summary: Mapping[str, Any], store: Path | None = None) -> None:
         self._summary = copy.deepcopy(dict(summary))
+        self._store = store
         self.id: str = self._summary["race"]["id"]
         self.standings: list[dict[str, Any]] = self._summary["standings"]
         self.pairs: list[dict[str, Any]] = self._summary["pairs"]
@@ -29,6 +34,34 @@ class RaceResult:
     def to_json(self) -> dict[str, Any]:
         """The whole summary as a dict of JSON types (schema 1); a copy."""
         return copy.deepcopy(self._summary)
+
+    def save_html(self, path: str | Path, lang: str = "en") -> Path:
+        """Write the race's page: one HTML file with every trial, which opens offline; a file that is there is replaced.
+
+        Args:
+            path: of the file; its folder must exist.
+            lang: the language that it opens in, "en" or "ko".
+
+        Returns:
+            The path.
+
+        Raises:
+            SpecError: jinja2 or plotly is not installed (``gradrace[plots]``), there is no such language, or the file
+                cannot be written. StoreError: the store does not hold the race any more.
+        """
+        from gradrace.race.reporting import check_page, page_of, write_whole
+        from gradrace.report.page import page
+
+        if self._store is None:
+            raise SpecError(
+                "This result was not read from a store, so its trials are not known and no page can be drawn."
+            )
+        path = Path(path)
+        check_page(path)
+        with open_store(self._store, must_exist=True) as store:
+            document = page_of(store, self.id)
+        write_whole(page(document, lang), path)
+        return path
 
     def to_dataframe(self) -> Any:
         """The standings as a pandas ``DataFrame``, one row for each contender.

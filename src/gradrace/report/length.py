@@ -22,6 +22,7 @@ def warnings(
     numbers: Mapping[str, Any],
     workload: Mapping[str, Any],
     untrained: float | None,
+    lang: str = "en",
 ) -> list[str]:
     """Sentences on pairs whose order changes between half of the steps and the end, and on curves still improving.
 
@@ -35,18 +36,23 @@ def warnings(
         numbers: the race's, of which ``studies``, ``seeds`` and ``schedule`` are read.
         workload: of which ``metric``, ``direction`` and ``worst`` are read.
         untrained: the metric before the first step; the first checkpoint stands in for None.
+        lang: the language of the sentences.
     """
     if numbers["schedule"] != "constant":
         return []
     found = []
     for length in sorted(set(steps.values())):
         alike = {label: outcomes for label, outcomes in confirmed.items() if steps[label] == length}
-        found += _order(alike, length, numbers, workload)
-    return found + _unflattened(confirmed, steps, numbers, workload, untrained)
+        found += _order(alike, length, numbers, workload, lang)
+    return found + _unflattened(confirmed, steps, numbers, workload, untrained, lang)
 
 
 def _order(
-    confirmed: Mapping[str, Sequence[Outcome]], steps: int, numbers: Mapping[str, Any], workload: Mapping[str, Any]
+    confirmed: Mapping[str, Sequence[Outcome]],
+    steps: int,
+    numbers: Mapping[str, Any],
+    workload: Mapping[str, Any],
+    lang: str,
 ) -> list[str]:
     """Changes of order among contenders whose trials are equally long."""
     half = checkpoint([outcome for outcomes in confirmed.values() for outcome in outcomes], steps / 2)
@@ -55,7 +61,7 @@ def _order(
     moments = _moments(confirmed, [half, None], numbers, workload)
     earlier, end = ({label: values[moment] for label, values in moments.items()} for moment in (0, 1))
     changes = order_changes(earlier, end, workload["direction"])
-    return [sentences.order_change(change, half, steps, workload["metric"]) for change in changes]
+    return [sentences.order_change(change, half, steps, workload["metric"], lang) for change in changes]
 
 
 def _unflattened(
@@ -64,6 +70,7 @@ def _unflattened(
     numbers: Mapping[str, Any],
     workload: Mapping[str, Any],
     untrained: float | None,
+    lang: str,
 ) -> list[str]:
     """Contenders that still improve late, in one sentence."""
     found: list[tuple[str, float, int, int]] = []
@@ -78,7 +85,7 @@ def _unflattened(
         gain = late_gain(start, later, end, workload["direction"])
         if gain is not None and gain.detectable and gain.share > LATE_SHARE:
             found.append((label, gain.share, late, steps[label]))
-    return [sentences.unflattened(found)] if found else []
+    return [sentences.unflattened(found, lang)] if found else []
 
 
 def _moments(

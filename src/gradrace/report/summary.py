@@ -66,12 +66,17 @@ class Race:
         return scores
 
 
-def summarize(record: RaceRecord, outcomes: Sequence[Outcome], notes: Mapping[str, Any]) -> dict[str, Any]:
+def summarize(
+    record: RaceRecord, outcomes: Sequence[Outcome], notes: Mapping[str, Any], lang: str = "en"
+) -> dict[str, Any]:
     """The whole of a race as JSON types: verdict, standings, pairs, costs and warnings.
 
-    A race that has not finished has no standings; the sentence says how far it is.
+    A race that has not finished has no standings; the sentence says how far it is. Sentences are in the language
+    ``lang``; names, numbers and decisions are the same in each, and so is what the workload remarks about its data and
+    what the engine says of itself, which are in English.
 
     Raises:
+        SpecError: there is no such language.
         StoreError: the record lacks what every race has, or says neither of its metric that less is better nor more.
     """
     race = Race(record, outcomes, notes)
@@ -85,7 +90,7 @@ def summarize(record: RaceRecord, outcomes: Sequence[Outcome], notes: Mapping[st
         "cost": _cost(race),
     }
     if record.status != "finished":
-        done = sentences.unfinished(record.id, record.status, len(outcomes))
+        done = sentences.unfinished(record.id, record.status, len(outcomes), lang)
         return {**common, "standings": [], "pairs": [], "recommendation": _nothing(done), "warnings": []}
     scores, censored = censor(race.scores(), race.direction, race.workload["worst"])
     validation, _ = censor(race.scores("validation"), race.direction, race.workload["worst"])
@@ -102,11 +107,11 @@ def summarize(record: RaceRecord, outcomes: Sequence[Outcome], notes: Mapping[st
     return {
         **common,
         "standings": rows,
-        "pairs": [_pair(pair) for pair in pairs],
-        "recommendation": _recommendation(race, rows, pairs),
+        "pairs": [_pair(pair, race.numbers["studies"], lang) for pair in pairs],
+        "recommendation": _recommendation(race, rows, pairs, lang),
         "budget": budget,
         "target": target,
-        "warnings": _warnings(race, rows, pairs, censored),
+        "warnings": _warnings(race, rows, pairs, censored, lang),
     }
 
 
@@ -179,7 +184,7 @@ def _best_choice(race: Race, validated: Standing) -> dict[str, Any] | None:
     return race.choices[validated.label, max(studies, key=lambda study: (sign * validated.values[study], -study))]
 
 
-def _pair(pair: Pair) -> dict[str, Any]:
+def _pair(pair: Pair, studies: int, lang: str) -> dict[str, Any]:
     return {
         "a": pair.a,
         "b": pair.b,
@@ -190,7 +195,7 @@ def _pair(pair: Pair) -> dict[str, Any]:
         "decision": pair.decision.value,
         "studies_to_decide": pair.studies_to_decide,
         "effect_size": pair.effect_size,
-        "reason": pair.reason,
+        "reason": sentences.reason(pair.reason, studies, lang),
     }
 
 
@@ -198,16 +203,19 @@ def _nothing(sentence: str) -> dict[str, Any]:
     return {"optimizer": None, "code": None, "sentence": sentence}
 
 
-def _recommendation(race: Race, rows: Sequence[Mapping[str, Any]], pairs: Sequence[Pair]) -> dict[str, Any]:
+def _recommendation(race: Race, rows: Sequence[Mapping[str, Any]], pairs: Sequence[Pair], lang: str) -> dict[str, Any]:
     """The leader's line of code, and a sentence that says how far it can be trusted."""
     leader = next((row for row in rows if row["code"] is not None), None)
     if leader is None:
-        return _nothing(sentences.NOTHING_WORKED)
-    sentence = sentences.verdict(leader, rows, race.workload, tested=any(pair.p is not None for pair in pairs))
+        return _nothing(sentences.nothing_worked(lang))
+    tested = any(pair.p is not None for pair in pairs)
+    sentence = sentences.verdict(leader, rows, race.workload, tested, lang)
     return {"optimizer": leader["label"], "code": leader["code"], "sentence": sentence}
 
 
-def _warnings(race: Race, rows: Sequence[Mapping[str, Any]], pairs: Sequence[Pair], censored: int) -> list[str]:
+def _warnings(
+    race: Race, rows: Sequence[Mapping[str, Any]], pairs: Sequence[Pair], censored: int, lang: str
+) -> list[str]:
     special = {
         row["label"]: [
             other["label"]
@@ -216,25 +224,29 @@ def _warnings(race: Race, rows: Sequence[Mapping[str, Any]], pairs: Sequence[Pai
         ]
         for row in rows
     }
-    found = [*race.record.plan["workload"].get("remarks", []), *inclusion_flags(pairs, special)]
-    found += sentences.edges(race.extensions, race.choices, race.numbers)
-    found += sentences.edges_left(race.edges_left, race.record.plan["contenders"], race.numbers["studies"])
-    found += sentences.without_choice(rows, race.numbers["studies"])
-    found += sentences.failures(race.outcomes)
+    found = [
+        *race.record.plan["workload"].get("remarks", []),
+        *sentences.inclusion(inclusion_flags(pairs, special), lang),
+    ]
+    found += sentences.edges(race.extensions, race.choices, race.numbers, lang)
+    found += sentences.edges_left(race.edges_left, race.record.plan["contenders"], race.numbers["studies"], lang)
+    found += sentences.without_choice(rows, race.numbers["studies"], lang)
+    found += sentences.failures(race.outcomes, lang)
     if censored:
-        found.append(sentences.censored(censored, race.workload))
+        found.append(sentences.censored(censored, race.workload, lang))
     if race.numbers["studies"] < FEWEST_STUDIES:
-        found.append(sentences.too_few_studies(race.numbers["studies"], len(rows)))
+        found.append(sentences.too_few_studies(race.numbers["studies"], len(rows), lang))
     elif race.numbers["studies"] < FEW_STUDIES and pairs and all(p.decision is Decision.UNDECIDED for p in pairs):
-        found.append(sentences.little_power(race.numbers["studies"], len(rows)))
+        found.append(sentences.little_power(race.numbers["studies"], len(rows), lang))
     confirmed = {label: race.of(label, Stage.CONFIRMATION) for label in race.labels}
-    found += length.warnings(confirmed, race.steps, race.numbers, race.workload, race.record.plan.get("untrained"))
+    untrained = race.record.plan.get("untrained")
+    found += length.warnings(confirmed, race.steps, race.numbers, race.workload, untrained, lang)
     if smaller := notes_of(race.notes, "memory"):
-        found.append(sentences.little_memory({block: note["chunk"] for block, note in smaller.items()}))
+        found.append(sentences.little_memory({block: note["chunk"] for block, note in smaller.items()}, lang))
     if fallbacks := notes_of(race.notes, "fallback"):
-        found.append(sentences.fallbacks({block: note["error"] for block, note in fallbacks.items()}))
+        found.append(sentences.fallbacks({block: note["error"] for block, note in fallbacks.items()}, lang))
     if "error" in race.costs:
-        found.append(sentences.costs_unknown(race.costs["error"]))
+        found.append(sentences.costs_unknown(race.costs["error"], lang))
     return found
 
 

@@ -11,7 +11,7 @@ from gradrace.verdict.budget import (
     probability_best,
     probability_best_by_study,
 )
-from gradrace.verdict.compare import FEWEST_STUDIES, Decision, Pair, censor, compare, mean_interval
+from gradrace.verdict.compare import FEWEST_STUDIES, Decision, Pair, Reason, censor, compare, mean_interval
 from gradrace.verdict.length import LateGain, OrderChange, late_gain, order_changes
 from gradrace.verdict.robustness import LrRange, Robustness, decades, lr_range, robustness
 from gradrace.verdict.scores import Direction
@@ -34,6 +34,7 @@ __all__ = [
     "LrRange",
     "OrderChange",
     "Pair",
+    "Reason",
     "Robustness",
     "Standing",
     "StepsInterval",

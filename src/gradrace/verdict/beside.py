@@ -55,8 +55,8 @@ def variance_split(scores: ArrayLike) -> VarianceSplit | None:
     return VarianceSplit(tuning, trial, tuning / total if total > 0 else None)
 
 
-def inclusion_flags(pairs: Iterable[Pair], special_cases: Mapping[str, Sequence[str]]) -> list[str]:
-    """A sentence for each general form that lost to its own special case, in the order of ``special_cases``.
+def inclusion_flags(pairs: Iterable[Pair], special_cases: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
+    """Each (special case, general form) where the general form lost to it, in the order of ``special_cases``.
 
     Momentum with momentum 0 is SGD; tuned enough, the general form cannot be worse. If it detectably is, the budget or
     the space of its tuning was too small. Source: Choi et al. 2019, https://arxiv.org/abs/1910.05446.
@@ -71,8 +71,7 @@ def inclusion_flags(pairs: Iterable[Pair], special_cases: Mapping[str, Sequence[
             a_won = pair.decision == Decision.A_BETTER
             winners[frozenset((pair.a, pair.b))] = pair.a if a_won else pair.b
     return [
-        f"{special} detectably beats {general}, of which it is a special case: {general} was tuned too little. "
-        f"Give it more trials per study, or a search space that reaches {special}."
+        (special, general)
         for general, specials in special_cases.items()
         for special in specials
         if winners.get(frozenset((general, special))) == special

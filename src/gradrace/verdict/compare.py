@@ -27,6 +27,21 @@ class Decision(StrEnum):
     UNDECIDED = "no detectable difference"
 
 
+class Reason(StrEnum):
+    """What a decision rests on where it is not the t test.
+
+    Attributes:
+        FEW: fewer studies than a test needs.
+        IDENTICAL: both contenders have the same value on every seed of every study.
+        CONSTANT: the difference is the same in every study, so its spread is unknown; p is that of as many coins
+            falling alike.
+    """
+
+    FEW = "few"
+    IDENTICAL = "identical"
+    CONSTANT = "constant"
+
+
 @dataclass(frozen=True)
 class Pair:
     """The verdict on one pair.
@@ -44,7 +59,7 @@ class Pair:
             a probability of 80 %, if its difference and spread are as observed; None if decided or more than 1000.
         effect_size: difference in standard deviations of the difference between studies (Cohen's d of paired data), or
             None without a test.
-        reason: a sentence where the decision rests on something other than the t test, else None.
+        reason: where the decision rests on something other than the t test, what on; else None.
     """
 
     a: str
@@ -56,7 +71,7 @@ class Pair:
     decision: Decision
     studies_to_decide: int | None
     effect_size: float | None
-    reason: str | None
+    reason: Reason | None
 
 
 def compare(scores: Mapping[str, ArrayLike], direction: Direction, alpha: float = 0.05) -> list[Pair]:
@@ -103,9 +118,8 @@ def compare(scores: Mapping[str, ArrayLike], direction: Direction, alpha: float 
     table = stacked(scores)
     studies = table.shape[1]
     if studies < FEWEST_STUDIES:
-        reason = f"Too few studies for a test: {studies} given, at least {FEWEST_STUDIES} needed."
         return [
-            Pair(a, b, float(d), None, None, None, Decision.UNDECIDED, None, None, reason)
+            Pair(a, b, float(d), None, None, None, Decision.UNDECIDED, None, None, Reason.FEW)
             for (a, b), d in zip(names, paired(table).mean, strict=True)
         ]
     judged = judge(table, alpha)
@@ -120,12 +134,9 @@ def compare(scores: Mapping[str, ArrayLike], direction: Direction, alpha: float 
         if judged.holm.decided[i]:
             decision = Decision.A_BETTER if better * mean[i] > 0 else Decision.B_BETTER
         if identical[i]:
-            reason = "Both have the same value on every seed of every study."
+            reason = Reason.IDENTICAL
         elif constant[i]:
-            reason = (
-                f"The difference is the same in all {studies} studies, so its spread is unknown; "
-                f"p is that of {studies} coins falling alike."
-            )
+            reason = Reason.CONSTANT
         pairs.append(
             Pair(
                 a,

@@ -1,0 +1,64 @@
+"""A stored race as a file to look at: what the page needs of the optimizers, and writing it whole."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from gradrace.errors import SpecError
+from gradrace.optimizers import optimizers
+from gradrace.store import Store
+
+
+def page_of(store: Store, race: str) -> dict[str, Any]:
+    """The document of a stored race's page.
+
+    Raises:
+        StoreError: there is no such race, or it cannot be shown.
+    """
+    from gradrace.report.page import page_document  # which takes scipy along
+
+    record = store.race(race)
+    return page_document(record, store.outcomes(record.id), store.notes(record.id), cards())
+
+
+def cards() -> dict[str, dict[str, Any]]:
+    """Every optimizer's card as JSON types, with its line of PyTorch."""
+    return {
+        name: {
+            "title": known.card.title,
+            "idea": known.card.idea,
+            "formula": list(known.card.formula),
+            "use": known.card.use,
+            "paper": known.card.paper,
+            "link": known.card.link,
+            "differences": list(known.card.differences),
+            "code": known.code({}),
+        }
+        for name, known in optimizers().items()
+    }
+
+
+def check_page(path: Path) -> None:
+    """Raise a SpecError unless a page can be drawn and written there."""
+    from gradrace.report.page import check_needed
+
+    check_needed()
+    check_writable(path)
+
+
+def check_writable(path: Path) -> None:
+    """Raise a SpecError unless a file can be written there, before hours are spent on what it should hold."""
+    folder = path.resolve().parent
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise SpecError(
+            f"The result cannot be written to '{path}': it needs a folder that exists and can be written to."
+        )
+
+
+def write_whole(text: str, path: Path) -> None:
+    """Write a file so that it is whole or absent."""
+    new = path.with_name(path.name + ".new")
+    new.write_text(text, encoding="utf-8")
+    new.replace(path)
