@@ -62,7 +62,7 @@ def see_pictures(shown: Page) -> None:
     """Scrolls to every picture, and waits until it is drawn."""
     for name in PICTURES:
         shown.evaluate("name => document.getElementById(name).scrollIntoView()", name)
-        shown.wait_for_selector(f"#{name} .main-svg", state="attached", timeout=10_000)
+        shown.wait_for_selector(f"#{name} .main-svg", state="attached", timeout=30_000)
 
 
 def labels(shown: Page) -> list[str]:
@@ -244,4 +244,4 @@ def test_on_paper_every_picture_is_there(open_page: Open) -> None:
     shown = open_page(race())
     shown.evaluate("dispatchEvent(new Event('beforeprint'))")
     for name in PICTURES:
-        shown.wait_for_selector(f"#{name} .main-svg", state="attached", timeout=10_000)
+        shown.wait_for_selector(f"#{name} .main-svg", state="attached", timeout=30_000)

@@ -55,10 +55,11 @@ function choice(name, options, current, press) {
 
 const numbers = (...content) => h("details", null, h("summary", null, t("page.numbers")), content);
 
-/** Values that spread over several powers of ten are better seen on a logarithmic scale. */
+/** Values that spread widely are better seen on a logarithmic scale; where less is better, what went wrong is far away. */
 function spread(values) {
+  const widely = summary.workload.direction === "min" ? 8 : 50;
   const known = values.filter((value) => value !== null && Number.isFinite(value));
-  return known.length > 0 && Math.min(...known) > 0 && Math.max(...known) / Math.min(...known) > 50;
+  return known.length > 0 && Math.min(...known) > 0 && Math.max(...known) / Math.min(...known) > widely;
 }
 
 /* ---- sensitivity ---- */
@@ -130,17 +131,22 @@ function drawLearning() {
   const box = picture(400);
   const every = page.labels.flatMap((label) => page.learning[label]?.median ?? []);
   learning.scale ??= spread(every) ? "log" : "linear";
+  // Where a study diverged the band is open: it is drawn as far as the worst value of any contender.
+  const less = summary.workload.direction === "min";
+  const known = page.labels.flatMap((label) => page.learning[label]?.[less ? "high" : "low"] ?? []).filter((value) => value !== null);
+  const worst = less ? Math.max(...known) : Math.min(...known);
   const cost = (label) => (learning.by === "steps" ? 1 : rows.find((r) => r.label === label)?.step_seconds ?? NaN);
   const traces = labels.flatMap((label) => {
     const { colour, mark: symbol, dash } = style(label);
-    const known = page.learning[label];
-    const x = known.steps.map((step) => step * cost(label));
+    const { steps, median, low, high } = page.learning[label];
+    const ends = (values) => values.map((value, i) => (median[i] === null ? null : value ?? worst));
+    const x = steps.map((step) => step * cost(label));
     const edge = { type: "scatter", mode: "lines", x, hoverinfo: "skip", line: { width: 0 } };
     return [
-      { ...edge, y: known.low },
-      { ...edge, y: known.high, fill: "tonexty", fillcolor: `${colour}1a` },
-      { type: "scatter", mode: "lines+markers", x, y: known.median, name: plain(label), line: { color: colour, width: 2.5, dash }, marker: { symbol, size: 7 },
-        text: known.median.map((value, i) => `${plain(label)}<br>${number(x[i])}<br>${number(value)} [${number(known.low[i])}, ${number(known.high[i])}]`), hoverinfo: "text" },
+      { ...edge, y: ends(low) },
+      { ...edge, y: ends(high), fill: "tonexty", fillcolor: `${colour}1a` },
+      { type: "scatter", mode: "lines+markers", x, y: median, line: { color: colour, width: 2.5, dash }, marker: { symbol, size: 7 },
+        text: median.map((value, i) => `${plain(label)}<br>${number(x[i])}<br>${number(value)} ${interval([low[i], high[i]])}`), hoverinfo: "text" },
     ];
   });
   const ends = labels.map((label) => `${label} ${number(page.learning[label].median.at(-1))}`);
