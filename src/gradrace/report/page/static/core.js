@@ -100,5 +100,5 @@ function mark(label) {
   return svg("svg", { class: "mark", viewBox: "0 0 10 10", "aria-hidden": "true" }, svg("path", { d: SHAPES[shape], fill: colour }));
 }
 
-const named = (label) => h("span", { class: "named" }, mark(label), " ", label);
+const named = (label) => h("span", { class: "named", title: label }, mark(label), " ", label);
 const shown = () => page.labels.filter((label) => !state.hidden.has(label));

@@ -27,7 +27,13 @@ function axis(title, more = {}) {
 }
 
 const logged = { type: "log", dtick: 1 };
-const loggedValues = { type: "log", dtick: "D2" };
+
+/** A logarithmic scale of values, whose ticks are written out: plotly would write 2 for 0.02. */
+function loggedValues() {
+  const tickvals = Array.from({ length: 25 }, (_, power) => [1, 2, 5].map((digit) => Number(`${digit}e${power - 12}`))).flat();
+  return { type: "log", tickmode: "array", tickvals, ticktext: tickvals.map((value) => number(value)) };
+}
+
 
 /** Draws traces into a box with a text in place of the picture for those who do not see it. */
 async function plot(box, alt, traces, layout) {
@@ -117,7 +123,7 @@ function drawSensitivity() {
   put("sensitivity-body", choice(t("sensitivity.show"), [[null, t("sensitivity.all")], ...page.labels.map((label) => [label, label])], only, press), box,
     strips.length ? h("p", { class: "small" }, t("standings.safe")) : null, strips.length ? h("ul", { class: "inline" }, strips) : null, legend(t("sensitivity.legend", { metric })));
   return plot(box, t("sensitivity.alt", { metric, ranges: listed(ranges) }), traces, {
-    xaxis: axis(t("sensitivity.axis_x"), logged), yaxis: axis(t("sensitivity.axis_y", { metric }), log ? loggedValues : {}), shapes,
+    xaxis: axis(t("sensitivity.axis_x"), logged), yaxis: axis(t("sensitivity.axis_y", { metric }), log ? loggedValues() : {}), shapes,
     margin: { l: 56, r: 16, t: 16 + 366 * BAR * labels.length, b: 48 },
   });
 }
@@ -166,7 +172,7 @@ function drawLearning() {
     numbers(table(t("learning.title"), [t("standings.contender"), t("rungs.step"), t("sensitivity.axis_y", { metric }), ""], body)));
   return plot(box, t("learning.alt", { metric, ends: listed(ends) }), traces, {
     xaxis: axis(t(learning.by === "steps" ? "learning.axis_steps" : "learning.axis_seconds"), { rangemode: "tozero" }),
-    yaxis: axis(t("sensitivity.axis_y", { metric }), learning.scale === "log" ? loggedValues : {}),
+    yaxis: axis(t("sensitivity.axis_y", { metric }), learning.scale === "log" ? loggedValues() : {}),
   });
 }
 
@@ -195,7 +201,7 @@ function drawBudget() {
     numbers(table(t("budget.title"), [t("standings.contender"), "n", t("budget.axis_y", { metric }), t("budget.axis_chance")], body)));
   const x = axis(t("budget.axis_x"), { rangemode: "tozero" });
   return Promise.all([
-    plot(left, alt, curves(budget.best_of_n, budget.best_of_n_band), { xaxis: x, yaxis: axis(t("budget.axis_y", { metric }), log ? loggedValues : {}) }),
+    plot(left, alt, curves(budget.best_of_n, budget.best_of_n_band), { xaxis: x, yaxis: axis(t("budget.axis_y", { metric }), log ? loggedValues() : {}) }),
     plot(right, alt, curves(chances, budget.probability_best_band), { xaxis: x, yaxis: axis(t("budget.axis_chance"), { tickformat: ".0%", rangemode: "tozero" }) }),
   ]);
 }
