@@ -123,7 +123,7 @@ function drawSensitivity() {
   put("sensitivity-body", choice(t("sensitivity.show"), [[null, t("sensitivity.all")], ...page.labels.map((label) => [label, label])], only, press), box,
     strips.length ? h("p", { class: "small" }, t("standings.safe")) : null, strips.length ? h("ul", { class: "inline" }, strips) : null, legend(t("sensitivity.legend", { metric })));
   return plot(box, t("sensitivity.alt", { metric, ranges: listed(ranges) }), traces, {
-    xaxis: axis(t("sensitivity.axis_x"), logged), yaxis: axis(t("sensitivity.axis_y", { metric }), log ? loggedValues() : {}), shapes,
+    xaxis: axis(t("sensitivity.axis_x"), logged), yaxis: axis(t("sensitivity.axis_y", { metric }), log ? loggedValues() : { showticklabels: Number.isFinite(worst) }), shapes,
     margin: { l: 56, r: 16, t: 16 + 366 * BAR * labels.length, b: 48 },
   });
 }
@@ -136,6 +136,7 @@ function drawLearning() {
   const labels = shown().filter((label) => page.learning[label]);
   const box = picture(400);
   const every = page.labels.flatMap((label) => page.learning[label]?.median ?? []);
+  if (every.every((value) => value === null)) return put("learning-body", nothing());
   learning.scale ??= spread(every) ? "log" : "linear";
   // Where a study diverged the band is open: it is drawn as far as the worst value of any contender.
   const less = summary.workload.direction === "min";
@@ -180,7 +181,7 @@ function drawLearning() {
 
 function drawBudget() {
   const { budget } = summary;
-  if (!budget) return put("budget-body", h("p", null, t("standings.none")));
+  if (!budget || page.labels.every((label) => budget.best_of_n[label].every((value) => value === null))) return put("budget-body", nothing());
   const [left, right] = [picture(340), picture(340)];
   const { trials } = summary.plan;
   const n = Array.from({ length: trials }, (_, i) => i + 1);
@@ -211,6 +212,7 @@ function drawBudget() {
 function drawRungs() {
   const { trials } = page;
   const labels = shown();
+  if (!page.trials.contender.length) return put("rungs-body", nothing());
   const box = picture(Math.max(160, 110 * labels.length + 60));
   const tuning = trials.stages.indexOf("tuning");
   const chosen = new Set(trials.chosen);
