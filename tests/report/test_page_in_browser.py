@@ -243,7 +243,10 @@ def test_a_thousand_trials_are_quickly_there(open_page: Open) -> None:
 
 @pytest.mark.slow
 def test_on_paper_every_picture_is_there(open_page: Open) -> None:
-    shown = open_page(race())
+    shown = open_page(race(), color_scheme="dark")
     shown.evaluate("dispatchEvent(new Event('beforeprint'))")
     for name in PICTURES:
         shown.wait_for_selector(f"#{name} .main-svg", state="attached", timeout=30_000)
+    assert shown.get_attribute("html", "data-theme") == "light"
+    shown.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert shown.get_attribute("html", "data-theme") == "dark"
