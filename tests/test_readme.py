@@ -28,6 +28,7 @@ def test_the_readmes_example_runs(tmp_path: Path) -> None:
 def test_every_option_it_names_exists(option: str) -> None:
     from gradrace.cli._evidence import claims
     from gradrace.cli._racing import race
+    from gradrace.cli._reporting import report
 
     name = option.removeprefix("--").replace("-", "_")
-    assert name in {*race.__annotations__, *claims.__annotations__}
+    assert name in {*race.__annotations__, *claims.__annotations__, *report.__annotations__}

@@ -62,7 +62,7 @@ def see_pictures(shown: Page) -> None:
     """Scrolls to every picture, and waits until it is drawn."""
     for name in PICTURES:
         shown.evaluate("name => document.getElementById(name).scrollIntoView()", name)
-        shown.wait_for_selector(f"#{name} .main-svg", state="attached", timeout=10_000)
+        shown.wait_for_selector(f"#{name} .main-svg", state="attached", timeout=30_000)
 
 
 def labels(shown: Page) -> list[str]:
@@ -199,6 +199,8 @@ def test_odd_races_open(name: str, open_page: Open) -> None:
     for section in PICTURES:
         shown.evaluate("name => document.getElementById(name).scrollIntoView()", section)
     shown.wait_for_timeout(300)
+    if name in ("all_diverged", "empty"):
+        assert shown.locator("#learning .main-svg, #budget .main-svg").count() == 0
     if name == "hostile":
         assert labels(shown)[0] == HOSTILE
         assert shown.locator("main b:not(svg b)").count() == 0
@@ -241,7 +243,10 @@ def test_a_thousand_trials_are_quickly_there(open_page: Open) -> None:
 
 @pytest.mark.slow
 def test_on_paper_every_picture_is_there(open_page: Open) -> None:
-    shown = open_page(race())
+    shown = open_page(race(), color_scheme="dark")
     shown.evaluate("dispatchEvent(new Event('beforeprint'))")
     for name in PICTURES:
-        shown.wait_for_selector(f"#{name} .main-svg", state="attached", timeout=10_000)
+        shown.wait_for_selector(f"#{name} .main-svg", state="attached", timeout=30_000)
+    assert shown.get_attribute("html", "data-theme") == "light"
+    shown.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert shown.get_attribute("html", "data-theme") == "dark"

@@ -23,7 +23,7 @@ function number(value, digits = 4) {
   if (value === null || value === undefined) return "–";
   const size = Math.abs(value);
   const notation = size !== 0 && (size < 1e-3 || size >= 1e6) ? "scientific" : "standard";
-  return new Intl.NumberFormat(locale(), { maximumSignificantDigits: digits, notation }).format(value).replace("E", "e");
+  return new Intl.NumberFormat(locale(), { maximumSignificantDigits: digits, notation }).format(value + 0).replace("E", "e");
 }
 
 const whole = (value) => new Intl.NumberFormat(locale()).format(value);
@@ -58,6 +58,9 @@ const svg = (tag, attributes, ...children) => fill(document.createElementNS(SVG,
 function put(id, ...children) {
   document.getElementById(id).replaceChildren(...children.flat().filter(Boolean));
 }
+
+/** In place of a picture that would be empty. */
+const nothing = () => h("p", null, t(rows.length ? "sentence.nothing_worked" : "standings.none"));
 
 const legend = (text) => h("p", { class: "legend" }, text);
 
@@ -100,5 +103,5 @@ function mark(label) {
   return svg("svg", { class: "mark", viewBox: "0 0 10 10", "aria-hidden": "true" }, svg("path", { d: SHAPES[shape], fill: colour }));
 }
 
-const named = (label) => h("span", { class: "named" }, mark(label), " ", label);
+const named = (label) => h("span", { class: "named", title: label }, mark(label), " ", label);
 const shown = () => page.labels.filter((label) => !state.hidden.has(label));

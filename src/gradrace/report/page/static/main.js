@@ -68,5 +68,11 @@ for (const name of Object.keys(IN_VIEW)) {
   watcher.observe(document.getElementById(name));
 }
 
-// On paper everything is there, whether it was scrolled to or not.
-addEventListener("beforeprint", () => Object.keys(IN_VIEW).filter((name) => !seen.has(name)).forEach((name) => { seen.add(name); IN_VIEW[name](); }));
+// On paper everything is there, whether it was scrolled to or not, and dark on light.
+let onScreen = null;
+addEventListener("beforeprint", () => {
+  Object.keys(IN_VIEW).forEach((name) => seen.add(name));
+  onScreen = document.documentElement.dataset.theme;
+  paint("light");
+});
+addEventListener("afterprint", () => paint(onScreen));

@@ -27,7 +27,13 @@ function axis(title, more = {}) {
 }
 
 const logged = { type: "log", dtick: 1 };
-const loggedValues = { type: "log", dtick: "D2" };
+
+/** A logarithmic scale of values, whose ticks are written out: plotly would write 2 for 0.02. */
+function loggedValues() {
+  const tickvals = Array.from({ length: 25 }, (_, power) => [1, 2, 5].map((digit) => Number(`${digit}e${power - 12}`))).flat();
+  return { type: "log", tickmode: "array", tickvals, ticktext: tickvals.map((value) => number(value)) };
+}
+
 
 /** Draws traces into a box with a text in place of the picture for those who do not see it. */
 async function plot(box, alt, traces, layout) {
@@ -55,10 +61,11 @@ function choice(name, options, current, press) {
 
 const numbers = (...content) => h("details", null, h("summary", null, t("page.numbers")), content);
 
-/** Values that spread over several powers of ten are better seen on a logarithmic scale. */
+/** Values that spread widely are better seen on a logarithmic scale; where less is better, what went wrong is far away. */
 function spread(values) {
+  const widely = summary.workload.direction === "min" ? 8 : 50;
   const known = values.filter((value) => value !== null && Number.isFinite(value));
-  return known.length > 0 && Math.min(...known) > 0 && Math.max(...known) / Math.min(...known) > 50;
+  return known.length > 0 && Math.min(...known) > 0 && Math.max(...known) / Math.min(...known) > widely;
 }
 
 /* ---- sensitivity ---- */
@@ -116,7 +123,7 @@ function drawSensitivity() {
   put("sensitivity-body", choice(t("sensitivity.show"), [[null, t("sensitivity.all")], ...page.labels.map((label) => [label, label])], only, press), box,
     strips.length ? h("p", { class: "small" }, t("standings.safe")) : null, strips.length ? h("ul", { class: "inline" }, strips) : null, legend(t("sensitivity.legend", { metric })));
   return plot(box, t("sensitivity.alt", { metric, ranges: listed(ranges) }), traces, {
-    xaxis: axis(t("sensitivity.axis_x"), logged), yaxis: axis(t("sensitivity.axis_y", { metric }), log ? loggedValues : {}), shapes,
+    xaxis: axis(t("sensitivity.axis_x"), logged), yaxis: axis(t("sensitivity.axis_y", { metric }), log ? loggedValues() : { showticklabels: Number.isFinite(worst) }), shapes,
     margin: { l: 56, r: 16, t: 16 + 366 * BAR * labels.length, b: 48 },
   });
 }
@@ -129,18 +136,24 @@ function drawLearning() {
   const labels = shown().filter((label) => page.learning[label]);
   const box = picture(400);
   const every = page.labels.flatMap((label) => page.learning[label]?.median ?? []);
+  if (every.every((value) => value === null)) return put("learning-body", nothing());
   learning.scale ??= spread(every) ? "log" : "linear";
+  // Where a study diverged the band is open: it is drawn as far as the worst value of any contender.
+  const less = summary.workload.direction === "min";
+  const known = page.labels.flatMap((label) => page.learning[label]?.[less ? "high" : "low"] ?? []).filter((value) => value !== null);
+  const worst = less ? Math.max(...known) : Math.min(...known);
   const cost = (label) => (learning.by === "steps" ? 1 : rows.find((r) => r.label === label)?.step_seconds ?? NaN);
   const traces = labels.flatMap((label) => {
     const { colour, mark: symbol, dash } = style(label);
-    const known = page.learning[label];
-    const x = known.steps.map((step) => step * cost(label));
+    const { steps, median, low, high } = page.learning[label];
+    const ends = (values) => values.map((value, i) => (median[i] === null ? null : value ?? worst));
+    const x = steps.map((step) => step * cost(label));
     const edge = { type: "scatter", mode: "lines", x, hoverinfo: "skip", line: { width: 0 } };
     return [
-      { ...edge, y: known.low },
-      { ...edge, y: known.high, fill: "tonexty", fillcolor: `${colour}1a` },
-      { type: "scatter", mode: "lines+markers", x, y: known.median, name: plain(label), line: { color: colour, width: 2.5, dash }, marker: { symbol, size: 7 },
-        text: known.median.map((value, i) => `${plain(label)}<br>${number(x[i])}<br>${number(value)} [${number(known.low[i])}, ${number(known.high[i])}]`), hoverinfo: "text" },
+      { ...edge, y: ends(low) },
+      { ...edge, y: ends(high), fill: "tonexty", fillcolor: `${colour}1a` },
+      { type: "scatter", mode: "lines+markers", x, y: median, line: { color: colour, width: 2.5, dash }, marker: { symbol, size: 7 },
+        text: median.map((value, i) => `${plain(label)}<br>${number(x[i])}<br>${number(value)} ${interval([low[i], high[i]])}`), hoverinfo: "text" },
     ];
   });
   const ends = labels.map((label) => `${label} ${number(page.learning[label].median.at(-1))}`);
@@ -160,7 +173,7 @@ function drawLearning() {
     numbers(table(t("learning.title"), [t("standings.contender"), t("rungs.step"), t("sensitivity.axis_y", { metric }), ""], body)));
   return plot(box, t("learning.alt", { metric, ends: listed(ends) }), traces, {
     xaxis: axis(t(learning.by === "steps" ? "learning.axis_steps" : "learning.axis_seconds"), { rangemode: "tozero" }),
-    yaxis: axis(t("sensitivity.axis_y", { metric }), learning.scale === "log" ? loggedValues : {}),
+    yaxis: axis(t("sensitivity.axis_y", { metric }), learning.scale === "log" ? loggedValues() : {}),
   });
 }
 
@@ -168,7 +181,7 @@ function drawLearning() {
 
 function drawBudget() {
   const { budget } = summary;
-  if (!budget) return put("budget-body", h("p", null, t("standings.none")));
+  if (!budget || page.labels.every((label) => budget.best_of_n[label].every((value) => value === null))) return put("budget-body", nothing());
   const [left, right] = [picture(340), picture(340)];
   const { trials } = summary.plan;
   const n = Array.from({ length: trials }, (_, i) => i + 1);
@@ -189,7 +202,7 @@ function drawBudget() {
     numbers(table(t("budget.title"), [t("standings.contender"), "n", t("budget.axis_y", { metric }), t("budget.axis_chance")], body)));
   const x = axis(t("budget.axis_x"), { rangemode: "tozero" });
   return Promise.all([
-    plot(left, alt, curves(budget.best_of_n, budget.best_of_n_band), { xaxis: x, yaxis: axis(t("budget.axis_y", { metric }), log ? loggedValues : {}) }),
+    plot(left, alt, curves(budget.best_of_n, budget.best_of_n_band), { xaxis: x, yaxis: axis(t("budget.axis_y", { metric }), log ? loggedValues() : {}) }),
     plot(right, alt, curves(chances, budget.probability_best_band), { xaxis: x, yaxis: axis(t("budget.axis_chance"), { tickformat: ".0%", rangemode: "tozero" }) }),
   ]);
 }
@@ -199,6 +212,7 @@ function drawBudget() {
 function drawRungs() {
   const { trials } = page;
   const labels = shown();
+  if (!page.trials.contender.length) return put("rungs-body", nothing());
   const box = picture(Math.max(160, 110 * labels.length + 60));
   const tuning = trials.stages.indexOf("tuning");
   const chosen = new Set(trials.chosen);
