@@ -10,6 +10,7 @@ from gradrace.claims._base import Asked, Check, Claim
 from gradrace.claims._judge import above, below, less
 from gradrace.claims._quadratics import exponents, quadratics, steps_per_decade
 from gradrace.claims._raced import Raced
+from gradrace.claims._suite import suite_races
 
 PARTS = 3
 MIDDLE = 0.75
@@ -18,7 +19,7 @@ MIDDLE = 0.75
 
 def races(quick: bool) -> dict[str, Asked]:
     """Quadratics of rising condition number, and the five at the game."""
-    return {**quadratics(quick), "game": Asked("game", options={"budget": "quick"} if quick else {})}
+    return {**quadratics(quick), "game": suite_races(quick)["game"]}
 
 
 def steps_to_target(raced: Raced, label: str) -> np.ndarray:
