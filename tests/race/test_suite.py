@@ -38,7 +38,7 @@ BROKEN = Workload("broken", model=lambda: nn.Linear(1, 1), data=broken, loss=fun
 
 def test_a_suite_takes_the_options_of_a_race() -> None:
     known = dict(inspect.signature(gradrace.race).parameters)
-    taken = {name for name in known if name not in ("workload", "optimizers", "json")}
+    taken = {name for name in known if name not in ("workload", "optimizers", "json", "report")}
     assert taken == set(RaceOptions.__annotations__)
 
 

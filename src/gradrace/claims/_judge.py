@@ -16,7 +16,7 @@ import numpy as np
 from gradrace.claims._base import Check
 from gradrace.claims._raced import Raced
 from gradrace.report.sentences import interval as bounds_in_words
-from gradrace.report.sentences import number
+from gradrace.report.sentences import number, reason
 from gradrace.verdict import Decision, Direction, Pair, compare, mean_interval
 
 LEVEL = 0.05
@@ -30,6 +30,7 @@ def better(raced: Raced, label: str, other: str, parts: int = 1) -> Check:
     return _checked(
         f"{label} is better than {other} on {raced.name}",
         pair,
+        len(raced.scores(label)),
         f"{raced.metric} {number(raced.mean(label))} against {number(raced.mean(other))}",
     )
 
@@ -48,6 +49,7 @@ def not_worse(raced: Raced, label: str, other: str, parts: int = 1, share: float
     check = _checked(
         f"{label} is as good as {other} on {raced.name}, or better (margin {number(margin)})",
         without,
+        len(raced.scores(label)),
         f"{raced.metric} {number(raced.mean(label))} against {number(raced.mean(other))}",
     )
     return replace(check, numbers={**check.numbers, "margin": margin})
@@ -61,7 +63,7 @@ def less(part: str, first: np.ndarray, second: np.ndarray, what: str, parts: int
         return few
     pair = _pair(first[usable][:, None], second[usable][:, None], "min", parts)
     evidence = f"{what} {number(float(first[usable].mean()))} against {number(float(second[usable].mean()))}"
-    return _checked(part, pair, evidence, _left_out(usable))
+    return _checked(part, pair, int(usable.sum()), evidence, _left_out(usable))
 
 
 def below(part: str, values: np.ndarray, bound: float, what: str, parts: int = 1) -> Check:
@@ -108,11 +110,11 @@ def _pair(first: np.ndarray, second: np.ndarray, direction: Direction, parts: in
     return compare({"first": first, "second": second}, direction, LEVEL / parts)[0]
 
 
-def _checked(part: str, pair: Pair, means: str, left_out: str = "") -> Check:
+def _checked(part: str, pair: Pair, studies: int, means: str, left_out: str = "") -> Check:
     so = {Decision.A_BETTER: True, Decision.B_BETTER: False, Decision.UNDECIDED: None}[pair.decision]
     more = None
     if so is None:
-        more = pair.reason or "Too near to the line: no number of studies up to 1,000 would settle it."
+        more = reason(pair.reason, studies) or "Too near to the line: no number of studies up to 1,000 would settle it."
         if pair.studies_to_decide is not None:
             more = f"About {pair.studies_to_decide} studies, if difference and spread are as seen."
     evidence = f"{means}, difference {number(pair.difference)} {bounds_in_words(pair.interval)}".rstrip() + left_out

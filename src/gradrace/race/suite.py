@@ -21,7 +21,7 @@ Given = Sequence[str | Path | AnyOptimizer | Callable[..., Any] | Contender]
 
 
 class RaceOptions(TypedDict, total=False):
-    """The keywords of ``gradrace.race`` that a suite takes: all but ``workload`` and ``json``."""
+    """The keywords of ``gradrace.race`` that a suite takes: all but ``workload``, ``json`` and ``report``."""
 
     budget: str
     studies: int | None
@@ -90,8 +90,8 @@ def race_suite(
     Args:
         name: of the suite; a workload's own file says to which it belongs.
         optimizers: as for ``gradrace.race``.
-        options: the keywords of ``gradrace.race`` but ``workload`` and ``json``. ``steps`` and ``batch_size``, where
-            they are given, are the same on every workload.
+        options: the keywords of ``gradrace.race`` but ``workload``, ``json`` and ``report``. ``steps`` and
+            ``batch_size``, where they are given, are the same on every workload.
 
     Raises:
         SpecError: no such suite or option, or a value that is not allowed. WorkloadError: no workload of the suite can
