@@ -197,11 +197,11 @@ def claims(found: Sequence[Mapping[str, Any]]) -> list[str]:
             [
                 f"`{known['claim']}`",
                 f"{known['title']} ({known['source']})",
-                f"**{known['outcome']}**",
+                f"**{known['decision']}**",
                 "<br>".join([*parts, *(f"*To decide:* {words}" for words in dict.fromkeys(more))]),
             ]
         )
-    return rows(("claim", "what it says", "outcome", "evidence"), cells)
+    return rows(("claim", "what it says", "decision", "evidence"), cells)
 
 
 def page() -> str:
@@ -239,7 +239,7 @@ def page() -> str:
         "",
         "## Claims",
         "",
-        "Each claim said beforehand what would refute it (`gradrace claims --list`); the outcome follows from the "
+        "Each claim said beforehand what would refute it (`gradrace claims --list`); the decision follows from the "
         "races "
         "alone. A claim that fails here fails on these small tasks, with these budgets.",
         "",

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TypeVar
+
+Known = TypeVar("Known")
 
 
 class GradraceError(Exception):
@@ -52,6 +55,17 @@ def gathering() -> Iterator[list[SpecError]]:
         yield errors
     finally:
         _gathered.reset(token)
+
+
+def named(kind: str, name: str, known: Mapping[str, Known]) -> Known:
+    """What is known by a name.
+
+    Raises:
+        SpecError: nothing is; the message names the nearest.
+    """
+    if name not in known:
+        raise unknown_name(kind, name, known)
+    return known[name]
 
 
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> SpecError:

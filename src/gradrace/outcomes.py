@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -104,6 +104,14 @@ class Outcome:
         values = dict(values)
         values["curve"] = Curve(**values["curve"])
         return cls(**{**values, "stage": Stage(values["stage"]), "status": Status(values["status"])})
+
+
+def by_study(outcomes: Iterable[Outcome]) -> dict[tuple[str, int], list[Outcome]]:
+    """Outcomes of each contender's studies, in the order of their points."""
+    studies: dict[tuple[str, int], list[Outcome]] = {}
+    for outcome in sorted(outcomes, key=lambda outcome: outcome.point):
+        studies.setdefault((outcome.contender, outcome.study), []).append(outcome)
+    return studies
 
 
 def notes_of(notes: Mapping[str, Mapping[str, Any]], what: str) -> dict[str, Mapping[str, Any]]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import doctest
-import importlib
 import json
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +14,6 @@ from gradrace.race.rungs import rung_steps
 from gradrace.race.spec import BUDGETS, make_contenders
 from gradrace.workloads import workload
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 RATES = {"gradrace": [20.0, 10.0, 30.0], "torch": [4.0, 5.0, 5.0]}
 ENGINE = {
     "versions": "jax 1.0",
@@ -61,13 +58,6 @@ OVERHEADS = {
     "flops": {"digits": {"step": 10**6, "rates": [20_000.0]}},
 }
 FOUND = {"engine": ENGINE, "race": RACE, "scale": SCALE, "overheads": OVERHEADS}
-
-
-@pytest.fixture
-def part(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Imports a module of benchmarks/, as its scripts do."""
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    return importlib.import_module
 
 
 def test_geometric_mean(part: Any) -> None:

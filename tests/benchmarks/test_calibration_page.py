@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
 
 @pytest.fixture
-def calibration_page(monkeypatch: pytest.MonkeyPatch) -> Any:
+def calibration_page(part: Any) -> Any:
     """The script that makes the page."""
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    return importlib.import_module("calibration_page")
+    return part("calibration_page")
 
 
 def test_the_page_is_made_of_the_numbers(calibration_page: Any) -> None:

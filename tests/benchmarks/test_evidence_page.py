@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gradrace.evidence import evidence
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
 
 @pytest.fixture
-def evidence_pages(monkeypatch: pytest.MonkeyPatch) -> Any:
+def evidence_pages(part: Any) -> Any:
     """The script that makes the page."""
-    monkeypatch.syspath_prepend(BENCHMARKS)
-    return importlib.import_module("evidence_pages")
+    return part("evidence_pages")
 
 
 def test_the_page_is_made_of_the_shipped_evidence(evidence_pages: Any) -> None:

@@ -15,15 +15,15 @@ from gradrace.claims import (
     Asked,
     Check,
     Claim,
-    Outcome,
+    Decided,
     Raced,
     adam_everywhere,
     claim,
     claims,
+    decide,
     defaults,
     low_budgets,
     momentum_accelerates,
-    outcome_of,
     sgd_streams,
 )
 from gradrace.claims import _quadratics as theory
@@ -114,7 +114,7 @@ def is_json(checks: tuple[Check, ...]) -> bool:
 @every_claim
 def test_it_can_hold(known: Claim) -> None:
     checks = judged(known.name)
-    assert outcome_of(checks) is Outcome.HOLDS
+    assert decide(checks) is Decided.HOLDS
     assert is_json(checks)
     assert len({check.part for check in checks}) == len(checks)
 
@@ -124,7 +124,7 @@ def test_each_of_its_parts_can_refute_it(known: Claim) -> None:
     refuted, parts = set(), 0
     for changes in WORLDS[known.name].refuting:
         checks = judged(known.name, **changes)
-        assert outcome_of(checks) is Outcome.FAILS, changes
+        assert decide(checks) is Decided.FAILS, changes
         assert is_json(checks)
         refuted |= {place for place, check in enumerate(checks) if check.so is False}
         parts = len(checks)
@@ -134,7 +134,7 @@ def test_each_of_its_parts_can_refute_it(known: Claim) -> None:
 @every_claim
 def test_it_can_be_left_open(known: Claim) -> None:
     checks = judged(known.name, **WORLDS[known.name].leaves_open)
-    assert outcome_of(checks) is Outcome.UNDECIDED
+    assert decide(checks) is Decided.UNDECIDED
     assert is_json(checks)
     assert all(check.more for check in checks if check.so is None)
 
@@ -322,24 +322,24 @@ def without(raced: Raced, label: str) -> Raced:
 
 
 @pytest.mark.parametrize(
-    ("name", "race", "label", "outcome"),
+    ("name", "race", "label", "decision"),
     [
-        ("adagrad-rare-words", "rare-words", "rmsprop", Outcome.HOLDS),
-        ("adagrad-rare-words", "rare-words", "adagrad", Outcome.FAILS),
-        ("adagrad-rare-words", "rare-words", "sgd", Outcome.UNDECIDED),
-        ("heavy-tailed-classes", "imbalanced", "sgd", Outcome.UNDECIDED),
-        ("heavy-tailed-classes", "imbalanced", "adam", Outcome.FAILS),
-        ("rmsprop-time-series", "forecast", "rmsprop", Outcome.FAILS),
-        ("rmsprop-time-series", "forecast", "adam", Outcome.HOLDS),
+        ("adagrad-rare-words", "rare-words", "rmsprop", Decided.HOLDS),
+        ("adagrad-rare-words", "rare-words", "adagrad", Decided.FAILS),
+        ("adagrad-rare-words", "rare-words", "sgd", Decided.UNDECIDED),
+        ("heavy-tailed-classes", "imbalanced", "sgd", Decided.UNDECIDED),
+        ("heavy-tailed-classes", "imbalanced", "adam", Decided.FAILS),
+        ("rmsprop-time-series", "forecast", "rmsprop", Decided.FAILS),
+        ("rmsprop-time-series", "forecast", "adam", Decided.HOLDS),
     ],
 )
 def test_a_contender_that_diverged_everywhere_counts_against_itself(
-    name: str, race: str, label: str, outcome: Outcome
+    name: str, race: str, label: str, decision: Decided
 ) -> None:
     """Its further metrics are missing, so what rests on them alone stays open."""
     found = WORLDS[name].make()
     checks = tuple(claim(name).judge({**found, race: without(found[race], label)}))
-    assert outcome_of(checks) is outcome
+    assert decide(checks) is decision
     assert is_json(checks)
 
 

@@ -29,5 +29,5 @@ def test_the_claim_of_the_page_is_settled(tmp_path: Path, monkeypatch: pytest.Mo
     (settled,) = found.settled
     assert len(settled.checks) == 1
     assert settled.checks[0].part == "momentum is better than sgd on linear"
-    assert settled.outcome in ("holds", "does not hold", "undecided")
+    assert settled.decision in ("holds", "does not hold", "undecided")
     assert list(settled.races) == ["linear"]

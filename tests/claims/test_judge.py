@@ -10,7 +10,7 @@ import pytest
 from made_races import around, made
 from scipy.stats import ttest_1samp
 
-from gradrace.claims import Check, Outcome, outcome_of
+from gradrace.claims import Check, Decided, decide
 from gradrace.claims._judge import above, below, better, less, not_worse, slopes, within
 from gradrace.verdict import Direction
 
@@ -232,23 +232,23 @@ def test_slopes_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("checks", "outcome"),
+    ("checks", "decision"),
     [
-        ([YES, YES], Outcome.HOLDS),
-        ([YES, OPEN], Outcome.UNDECIDED),
-        ([OPEN], Outcome.UNDECIDED),
-        ([YES, NO], Outcome.FAILS),
-        ([OPEN, NO, YES], Outcome.FAILS),
+        ([YES, YES], Decided.HOLDS),
+        ([YES, OPEN], Decided.UNDECIDED),
+        ([OPEN], Decided.UNDECIDED),
+        ([YES, NO], Decided.FAILS),
+        ([OPEN, NO, YES], Decided.FAILS),
     ],
 )
-def test_outcome_of(checks: list[Check], outcome: Outcome) -> None:
-    assert outcome_of(checks) is outcome
-    assert outcome_of(checks[::-1]) is outcome
+def test_decide(checks: list[Check], decision: Decided) -> None:
+    assert decide(checks) is decision
+    assert decide(checks[::-1]) is decision
 
 
 def test_a_claim_without_parts_is_refused() -> None:
     with pytest.raises(ValueError, match="without a part"):
-        outcome_of([])
+        decide([])
 
 
 @pytest.mark.parametrize(("so", "more"), [(None, None), (True, "more studies"), (False, "more studies")])

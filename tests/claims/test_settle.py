@@ -16,7 +16,7 @@ from torch.nn import functional
 from typer.testing import CliRunner, Result
 
 from gradrace import cli
-from gradrace.claims import Asked, Check, Claim, Outcome, Raced, claims
+from gradrace.claims import Asked, Check, Claim, Decided, Raced, claims
 from gradrace.claims import _settle as settling
 from gradrace.claims._settle import ClaimsResult, settle
 from gradrace.data import Wheel
@@ -116,8 +116,8 @@ def blocks(lanes: type[InlineLanes]) -> int:
     return sum("/" in key for key in lanes.ran)
 
 
-def outcomes(result: ClaimsResult) -> dict[str, Outcome]:
-    return {settled.claim.name: settled.outcome for settled in result.settled}
+def outcomes(result: ClaimsResult) -> dict[str, Decided]:
+    return {settled.claim.name: settled.decision for settled in result.settled}
 
 
 # --- deciding ---
@@ -129,10 +129,10 @@ def test_decisions_follow_and_a_race_that_several_claims_ask_for_is_trained_once
     alone = settle(["true"], store=store)
     trained = blocks(inline_lanes)
     assert trained > 0
-    assert outcomes(alone) == {"true": Outcome.HOLDS}
+    assert outcomes(alone) == {"true": Decided.HOLDS}
 
     several = settle(["unknown", "true", "untrue"], store=store)
-    assert outcomes(several) == {"unknown": Outcome.UNDECIDED, "true": Outcome.HOLDS, "untrue": Outcome.FAILS}
+    assert outcomes(several) == {"unknown": Decided.UNDECIDED, "true": Decided.HOLDS, "untrue": Decided.FAILS}
     assert blocks(inline_lanes) == trained
     assert [settled.races for settled in several.settled] == [alone.settled[0].races] * 3
     with open_store(store, must_exist=True) as opened:
@@ -176,7 +176,7 @@ def test_a_workload_that_cannot_be_had_leaves_its_claim_undecided_and_says_why(
     result = settle(["unfetched", "torn"], store=store)
     assert not store.exists()
     assert blocks(inline_lanes) == 0
-    assert set(outcomes(result).values()) == {Outcome.UNDECIDED}
+    assert set(outcomes(result).values()) == {Decided.UNDECIDED}
     (unfetched,), (torn,) = (settled.checks for settled in result.settled)
     assert unfetched.part == torn.part == "its races can be run"
     assert "GRADRACE_OFFLINE is set, so it is not fetched" in unfetched.evidence
@@ -195,10 +195,10 @@ def test_all_claims_as_json_and_in_the_terminal(store: Path, tmp_path: Path, mad
     assert said.exit_code == 0, said.exception
     document = json.loads(file.read_text())
     assert set(document) == {"schema", "gradrace", "machine", "quick", "seed", "claims"}
-    assert [known["outcome"] for known in document["claims"]] == ["holds", "does not hold", "undecided"]
+    assert [known["decision"] for known in document["claims"]] == ["holds", "does not hold", "undecided"]
     untrue = document["claims"][1]
     assert set(untrue) == {
-        "claim", "title", "source", "statement", "refuted_by", "outcome", "checks", "races", "seconds",
+        "claim", "title", "source", "statement", "refuted_by", "decision", "checks", "races", "seconds",
     }  # fmt: skip
     assert [check["so"] for check in untrue["checks"]] == [True, False, None]
     assert [check["more"] for check in untrue["checks"]] == [None, None, "A barometer would help."]
@@ -209,8 +209,8 @@ def test_all_claims_as_json_and_in_the_terminal(store: Path, tmp_path: Path, mad
     assert "Of 3 claims 1 holds, 1 does not hold and 1 is undecided." in words
     for known in document["claims"]:
         name = known["claim"]
-        assert f"{name} {known['outcome']} The title of {name}" in words
-        assert f"{name}: {known['outcome']} The statement of {name}. Source: the source of {name}. " in words
+        assert f"{name} {known['decision']} The title of {name}" in words
+        assert f"{name}: {known['decision']} The statement of {name}. Source: the source of {name}. " in words
         assert f"Refuted if: What refutes {name}." in words
     assert f"no sgd's loss is below 0: {untrue['checks'][1]['evidence']}." in words
     assert "open it will rain on linear: no cloud was raced. A barometer would help." in words

@@ -20,7 +20,7 @@ def gradrace(*words: str) -> Result:
 
 def test_recommend_goes_by_evidence_where_nobody_raced(tmp_path: Path) -> None:
     words = ("recommend", "images", "--store", str(tmp_path / "races.db"))
-    said = gradrace(*words, "--json")
+    said = gradrace(*words, "--json", "-")
     assert said.exit_code == 0
     found = json.loads(said.stdout)
     assert found["basis"] == "suite"
@@ -31,7 +31,7 @@ def test_recommend_goes_by_evidence_where_nobody_raced(tmp_path: Path) -> None:
 
 
 def test_table_prints_the_evidence() -> None:
-    assert json.loads(gradrace("table", "--json").stdout) == evidence()
+    assert json.loads(gradrace("table", "--json", "-").stdout) == evidence()
     assert "Suite primer" in gradrace("table").stdout
 
 

@@ -18,7 +18,7 @@ def test_the_table_shows_every_optimizer_every_workload_every_claim_and_where_it
         assert f"\n  {name}" in text
     for claim in known["claims"]["claims"]:
         (line,) = [line for line in text.splitlines() if line.split()[:1] == [claim["claim"]]]
-        assert claim["outcome"] in line
+        assert claim["decision"] in line
     assert f"gradrace {known['gradrace']} and torch {known['machine']['torch']}" in words
     assert f"seed {known['seed']}, by: {known['command']}. Nothing was raced for this table." in words
 

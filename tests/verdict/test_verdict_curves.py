@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gradrace.verdict import Direction
 from gradrace.verdict.curves import band, binned_median, thinned
 
 NAN = float("nan")
@@ -20,11 +21,11 @@ def test_medians_of_neighbouring_rates() -> None:
 
 
 @pytest.mark.parametrize(("direction", "median"), [("max", 0.1), ("min", 0.9)])
-def test_diverged_trials_are_worse_than_any_other(direction: str, median: float) -> None:
+def test_diverged_trials_are_worse_than_any_other(direction: Direction, median: float) -> None:
     """Of three, one diverged: the median is the worse of the other two. Of two, one diverged: there is none."""
-    _, medians = binned_median([1, 2, 3], [0.1, NAN, 0.9], direction, 1)  # type: ignore[arg-type]
+    _, medians = binned_median([1, 2, 3], [0.1, NAN, 0.9], direction, 1)
     assert medians == pytest.approx([median])
-    _, medians = binned_median([1, 2], [0.1, NAN], direction, 1)  # type: ignore[arg-type]
+    _, medians = binned_median([1, 2], [0.1, NAN], direction, 1)
     assert np.isnan(medians).all()
 
 

@@ -1,6 +1,6 @@
 """Published statements about optimizers, one file each, and the races that could refute them."""
 
-from gradrace.claims._base import Asked, Check, Claim, Outcome, outcome_of
+from gradrace.claims._base import Asked, Check, Claim, Decided, decide
 from gradrace.claims._found import claim, claims
 from gradrace.claims._judge import above, below, better, less, not_worse, within
 from gradrace.claims._raced import Raced
@@ -11,7 +11,7 @@ __all__ = [
     "Check",
     "Claim",
     "ClaimsResult",
-    "Outcome",
+    "Decided",
     "Raced",
     "Settled",
     "above",
@@ -19,9 +19,9 @@ __all__ = [
     "better",
     "claim",
     "claims",
+    "decide",
     "less",
     "not_worse",
-    "outcome_of",
     "settle",
     "within",
 ]

@@ -12,7 +12,7 @@ from gradrace.race.defaults import DEFAULT_CONTENDERS
 from gradrace.workloads import Workload
 
 
-class Outcome(StrEnum):
+class Decided(StrEnum):
     """What races say about a claim."""
 
     HOLDS = "holds"
@@ -82,10 +82,10 @@ class Claim:
     judge: Callable[[Mapping[str, Raced]], Sequence[Check]]
 
 
-def outcome_of(checks: Sequence[Check]) -> Outcome:
+def decide(checks: Sequence[Check]) -> Decided:
     """What the parts say of the whole: one that is not so refutes it, one that is open leaves it open."""
     if not checks:
         raise ValueError("A claim without a part to check can neither hold nor fail.")
     if any(check.so is False for check in checks):
-        return Outcome.FAILS
-    return Outcome.HOLDS if all(check.so for check in checks) else Outcome.UNDECIDED
+        return Decided.FAILS
+    return Decided.HOLDS if all(check.so for check in checks) else Decided.UNDECIDED

@@ -6,7 +6,7 @@ from functools import cache
 
 from gradrace._discovery import discover
 from gradrace.claims._base import Claim
-from gradrace.errors import unknown_name
+from gradrace.errors import named
 
 
 @cache
@@ -21,7 +21,4 @@ def claim(name: str) -> Claim:
     Raises:
         SpecError: there is none; the message names the nearest.
     """
-    known = claims()
-    if name not in known:
-        raise unknown_name("claim", name, known)
-    return known[name]
+    return named("claim", name, claims())

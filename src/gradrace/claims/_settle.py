@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gradrace._version import __version__
-from gradrace.claims._base import Asked, Check, Claim, Outcome, outcome_of
+from gradrace.claims._base import Asked, Check, Claim, Decided, decide
 from gradrace.claims._found import claim, claims
 from gradrace.claims._raced import Raced
 from gradrace.errors import DataError, WorkloadError
@@ -27,14 +27,14 @@ class Settled:
 
     Attributes:
         claim: the statement.
-        outcome: holds, does not hold, or undecided.
+        decision: holds, does not hold, or undecided.
         checks: its parts.
         races: the ids of its races in the store, by the claim's own names for them.
         seconds: spent on it; a race that another claim had asked for before costs nothing.
     """
 
     claim: Claim
-    outcome: Outcome
+    decision: Decided
     checks: tuple[Check, ...]
     races: Mapping[str, str]
     seconds: float
@@ -48,7 +48,7 @@ class Settled:
             "source": known.source,
             "statement": known.statement,
             "refuted_by": known.refuted_by,
-            "outcome": self.outcome.value,
+            "decision": self.decision.value,
             "checks": [
                 {
                     "part": check.part,
@@ -147,9 +147,9 @@ class _Runner:
             checks = (
                 Check("its races can be run", None, str(error).rstrip("."), "Once they can, this can be settled."),
             )
-        outcome = outcome_of(checks)
-        self.say(f"{asked.name}: {outcome}")
-        return Settled(asked, outcome, checks, ids, time.perf_counter() - began)
+        decision = decide(checks)
+        self.say(f"{asked.name}: {decision}")
+        return Settled(asked, decision, checks, ids, time.perf_counter() - began)
 
     def race(self, asked: Asked) -> tuple[str, Raced]:
         """One race: from another claim, from the store, or run now."""
@@ -158,15 +158,7 @@ class _Runner:
             self.known[entry.id] = Raced(*raced(entry, self.path, self.lanes, self.quiet))
         return entry.id, self.known[entry.id]
 
-    @property
-    def say(self) -> Callable[[str], None]:
-        """Where progress goes."""
-        return _nothing if self.quiet else _line
-
-
-def _line(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)
-
-
-def _nothing(words: str) -> None:
-    """Says nothing."""
+    def say(self, words: str) -> None:
+        """A line of progress, unless quiet."""
+        if not self.quiet:
+            print(words, file=sys.stderr, flush=True)

@@ -17,7 +17,9 @@ RAREST, COMMONEST = (1, 2, 3), (8, 9, 10)
 
 def races(quick: bool) -> dict[str, Asked]:
     """The five on newsgroup articles."""
-    return {"rare-words": Asked("rare-words", options={"studies": 5, "trials": 8, "seeds": 2, "steps": 80} if quick else {})}
+    return {
+        "rare-words": Asked("rare-words", options={"studies": 5, "trials": 8, "seeds": 2, "steps": 80} if quick else {})
+    }
 
 
 def loss_of(raced: Raced, label: str, tenths: tuple[int, ...]) -> np.ndarray:

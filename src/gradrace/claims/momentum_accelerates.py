@@ -11,6 +11,7 @@ from gradrace.claims._judge import above, below, less
 from gradrace.claims._quadratics import exponents, quadratics, steps_per_decade
 from gradrace.claims._raced import Raced
 from gradrace.claims._suite import suite_races
+from gradrace.verdict import arrival
 
 PARTS = 3
 MIDDLE = 0.75
@@ -24,13 +25,11 @@ def races(quick: bool) -> dict[str, Asked]:
 
 def steps_to_target(raced: Raced, label: str) -> np.ndarray:
     """Steps until the workload's target [K], the mean over seeds; a seed that never gets there counts as the length."""
-    target, better = raced.summary["workload"]["target"], 1 if raced.direction == "max" else -1
-    table = np.full(raced.scores(label).shape, float(raced.summary["plan"]["steps_of"][label]))
+    target, end = raced.summary["workload"]["target"], raced.summary["plan"]["steps_of"][label]
+    table = np.full(raced.scores(label).shape, float(end))
     for outcome in raced.confirmed(label):
-        values = zip(outcome.curve.step, outcome.curve.validation, strict=True)
-        arrived = next((step for step, v in values if v is not None and better * v >= better * target), None)
-        if arrived is not None:
-            table[outcome.study, outcome.seed - 1] = arrived
+        curve = outcome.curve.step, outcome.curve.validation
+        table[outcome.study, outcome.seed - 1] = min(end, arrival(curve, target, raced.direction))
     return table.mean(axis=1)
 
 

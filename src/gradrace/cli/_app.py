@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json as json_module
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,14 +46,31 @@ def the_api() -> Any:
     return api
 
 
+def check_json(json: str | None) -> None:
+    """Raise a SpecError unless JSON can be written where ``--json`` says, before hours are spent on it."""
+    if json not in (None, "-"):
+        from gradrace.race.reporting import check_writable
+
+        check_writable(Path(json))
+
+
+def give(document: dict[str, Any], json: str | None, render: Callable[[dict[str, Any]], RenderableType]) -> None:
+    """Print a document as a page; with ``--json PATH`` write it there too, with ``--json -`` print the JSON alone."""
+    if json == "-":
+        print(json_module.dumps(document, indent=1, allow_nan=False))
+        return
+    if json is not None:
+        from gradrace.race.api import write_json
+
+        write_json(document, Path(json))
+    print_it(render(document))
+
+
 def show_summary(summary: dict[str, Any], json: str | None, before: float | None = None) -> None:
-    """Print the verdict; with ``before``, the seconds until the race was asked for, also where the seconds went."""
+    """Give the verdict; with ``before``, the seconds until the race was asked for, also where the seconds went."""
     from gradrace.report import terminal
 
-    if json == "-":
-        print(json_module.dumps(summary, indent=1, allow_nan=False))
-    else:
-        print_it(terminal.render(summary))
+    give(summary, json, terminal.render)
     if before is not None:
         known = summary["cost"]["profile"]
         table = terminal.profile({**known, "start": before + known.get("start", 0.0)}, PURPOSES)
@@ -62,16 +80,6 @@ def show_summary(summary: dict[str, Any], json: str | None, before: float | None
             from rich.console import Console
 
             Console(stderr=True).print(table)
-
-
-def show_suite(suite: dict[str, Any], json: str | None) -> None:
-    """Print what the races of a suite say together."""
-    from gradrace.report import suite_terminal
-
-    if json == "-":
-        print(json_module.dumps(suite, indent=1, allow_nan=False))
-    else:
-        print_it(suite_terminal.render(suite))
 
 
 @app.callback(invoke_without_command=True)

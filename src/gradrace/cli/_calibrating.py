@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json as json_module
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gradrace.cli._app import JsonOption, LanesOption, QuietOption, StoreOption, app, print_it, the_api
+from gradrace.cli._app import JsonOption, LanesOption, QuietOption, StoreOption, app, check_json, give, the_api
 
 
 @app.command()
@@ -35,12 +33,11 @@ def calibrate(
     quiet: QuietOption = False,
 ) -> None:
     """Race an optimizer against itself: how often the verdict is false, and what it can find."""
-    api = the_api()
+    the_api()
     from gradrace.race.calibrate import calibrate as measure
     from gradrace.report import calibration
 
-    if json not in (None, "-"):
-        api.check_writable(Path(json))
+    check_json(json)
     names = [word.strip() for word in optimizer.split(",")]
     found = []
     for workload in workloads or ["digits"]:
@@ -62,10 +59,4 @@ def calibrate(
             quiet=quiet,
         )
         found.append(result.to_json())
-        if json != "-":
-            print_it(calibration.render(found[-1]))
-    whole = {"schema": found[0]["schema"], "calibrations": found}
-    if json == "-":
-        print(json_module.dumps(whole, indent=1, allow_nan=False))
-    elif json is not None:
-        api.write_json(whole, Path(json))
+    give({"schema": found[0]["schema"], "calibrations": found}, json, calibration.render_all)

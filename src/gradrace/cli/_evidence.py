@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json as json_module
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gradrace.cli._app import JsonOption, LanesOption, QuietOption, StoreOption, app, print_it
+from gradrace.cli._app import JsonOption, LanesOption, QuietOption, StoreOption, app, check_json, give, print_it
 
 
 @app.command()
@@ -25,21 +24,14 @@ def claims(
     """Race published claims about optimizers, and decide each from the outcome."""
     from gradrace.claims import claim, settle
     from gradrace.claims import claims as known
-    from gradrace.race.api import check_writable, write_json
     from gradrace.report import claims as pages
 
     if list_:
         print_it(pages.statements({name: claim(name) for name in names} if names else known()))
         return
-    if json not in (None, "-"):
-        check_writable(Path(json))
-    result = settle(names or (), quick=quick, seed=seed, store=store, lanes=lanes, quiet=quiet).to_json()
-    if json == "-":
-        print(json_module.dumps(result, indent=1, allow_nan=False))
-        return
-    if json is not None:
-        write_json(result, Path(json))
-    print_it(pages.render(result))
+    check_json(json)
+    result = settle(names or (), quick=quick, seed=seed, store=store, lanes=lanes, quiet=quiet)
+    give(result.to_json(), json, pages.render)
 
 
 @app.command()
@@ -47,29 +39,24 @@ def recommend(
     workload: Annotated[str, typer.Argument(help="A built-in workload, or a .py file that defines one.")] = "digits",
     race: Annotated[str | None, typer.Option(help="By this race, whatever it was on.")] = None,
     store: StoreOption = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: JsonOption = None,
 ) -> None:
     """Say which optimizer to try first, which second, at which rates, and what that is based on."""
     from gradrace.evidence._recommend import recommend as ask
     from gradrace.report import evidence as pages
 
-    found = ask(workload, race=race, store=store)
-    if json:
-        print(json_module.dumps(found.to_json(), indent=1, allow_nan=False))
-    else:
-        print_it(pages.recommendation(found.to_json()))
+    check_json(json)
+    give(ask(workload, race=race, store=store).to_json(), json, pages.recommendation)
 
 
 @app.command()
-def table(json: Annotated[bool, typer.Option("--json", help="Print the whole evidence file.")] = False) -> None:
+def table(json: JsonOption = None) -> None:
     """Print the primer's table with what was measured, and the claims, from the shipped evidence: nothing is raced."""
     from gradrace.evidence import evidence
     from gradrace.report import evidence as pages
 
-    if json:
-        print(json_module.dumps(evidence(), indent=1, allow_nan=False))
-    else:
-        print_it(pages.render(evidence()))
+    check_json(json)
+    give(evidence(), json, pages.render)
 
 
 @app.command("evidence")

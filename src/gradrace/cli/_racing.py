@@ -15,8 +15,9 @@ from gradrace.cli._app import (
     QuietOption,
     StoreOption,
     app,
+    check_json,
+    give,
     print_it,
-    show_suite,
     show_summary,
     the_api,
 )
@@ -78,9 +79,9 @@ def race(
     """Race optimizers on a workload and print the verdict; or, with --suite, on several."""
     if suite is not None:
         _only_a_suite(suite, workload, profile, report)
-    file = None if json == "-" else json
     with lanes_ahead(device):
         api = the_api()
+        check_json(json)
         before = process_seconds()
         contenders = [contender_of(word) for word in optimizers.split(",")]
         options = {
@@ -107,9 +108,9 @@ def race(
             "quiet": quiet,
         }
         if suite is not None:
-            show_suite(_raced(suite, contenders, options, file), json)
+            _race_suite(suite, contenders, options, json)
             return
-        result = api.race(workload or "digits", contenders, **options, json=file, report=report)
+        result = api.race(workload or "digits", contenders, **options, report=report)
     show_summary(result.to_json(), json, before if profile else None)
 
 
@@ -126,17 +127,11 @@ def _only_a_suite(suite: str, workload: str | None, profile: bool, report: Path 
         raise SpecError("--report writes the page of one race; with --suite there are several: gradrace report ID.")
 
 
-def _raced(suite: str, contenders: Sequence[Contender], options: Mapping[str, Any], file: str | None) -> dict[str, Any]:
-    """The summary of a suite, raced; written to the file as well, if there is one."""
-    from gradrace.race import api
+def _race_suite(suite: str, contenders: Sequence[Contender], options: Mapping[str, Any], json: str | None) -> None:
     from gradrace.race.suite import race_suite
+    from gradrace.report import suite_terminal
 
-    if file is not None:
-        api.check_writable(Path(file))
-    summary = race_suite(suite, contenders, **options).to_json()
-    if file is not None:
-        api.write_json(summary, Path(file))
-    return summary
+    give(race_suite(suite, contenders, **options).to_json(), json, suite_terminal.render)
 
 
 def contender_of(word: str) -> Contender:
@@ -163,11 +158,8 @@ def resume(
     with lanes_ahead():
         api = the_api()
         before = process_seconds()
-        if json not in (None, "-"):
-            api.check_writable(Path(json))
+        check_json(json)
         summary = api.resume(race, store=store, lanes=lanes, quiet=quiet).to_json()
-    if json not in (None, "-"):
-        api.write_json(summary, Path(json))
     show_summary(summary, json, before if profile else None)
 
 
@@ -181,11 +173,9 @@ def show(
     from gradrace.race import api
     from gradrace.store import open_store
 
+    check_json(json)
     with open_store(api.store_path(store), must_exist=True) as opened:
         summary = api.result_of(opened, race).to_json()
-    if json not in (None, "-"):
-        api.check_writable(Path(json))
-        api.write_json(summary, Path(json))
     show_summary(summary, json)
 
 

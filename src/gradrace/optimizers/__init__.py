@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import cache
 
 from gradrace._discovery import discover
-from gradrace.errors import unknown_name
+from gradrace.errors import named
 from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor, Rescaled, UpdateRule
 from gradrace.optimizers._torch import AnyOptimizer, TorchOptimizer, resolve
 
@@ -39,10 +39,7 @@ def optimizer(name: str) -> Optimizer:
     Raises:
         SpecError: there is none; the message names the nearest.
     """
-    known = optimizers()
-    if name not in known:
-        raise unknown_name("optimizer", name, known)
-    return known[name]
+    return named("optimizer", name, optimizers())
 
 
 def find(given: object, tuned: Iterable[str] = ()) -> AnyOptimizer:

@@ -6,7 +6,7 @@ import json as json_module
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -151,14 +151,16 @@ def raced(
 
     For those that need many races: one that has ended costs no lanes.
     """
+    from gradrace.report import summarize
+
+    known = False
     if path.exists():
         with open_store(path) as store:
-            if has_ended(store, entry.id):
-                return _summary(store, store.race(entry.id)), store.outcomes(entry.id)
-    with lanes_ahead(entry.spec.device):
-        summary = run_entry(entry, path, lane_count(lanes, entry.spec.device), quiet)
-    with open_store(path) as store:
-        return summary, store.outcomes(entry.id)
+            known = has_ended(store, entry.id)
+    ahead = nullcontext() if known else lanes_ahead(entry.spec.device)
+    with ahead, ended(entry, path, lane_count(lanes, entry.spec.device), quiet) as (store, record):
+        outcomes = store.outcomes(record.id)
+        return summarize(record, outcomes, store.notes(record.id)), outcomes
 
 
 def result_of(store: Store, race: str) -> RaceResult:

@@ -5,18 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from gradrace.outcomes import Outcome, Status
+from gradrace.outcomes import Outcome, Status, by_study
 from gradrace.race.plan import Choice, Extension, extension_trials
 from gradrace.race.rungs import ranking
 from gradrace.race.spec import Contender, RaceSpec
-
-
-def by_study(outcomes: Iterable[Outcome]) -> dict[tuple[str, int], list[Outcome]]:
-    """Outcomes of each contender's studies, in the order of their points."""
-    studies: dict[tuple[str, int], list[Outcome]] = {}
-    for outcome in sorted(outcomes, key=lambda outcome: outcome.point):
-        studies.setdefault((outcome.contender, outcome.study), []).append(outcome)
-    return studies
 
 
 def best(outcomes: Sequence[Outcome], maximize: bool) -> Outcome | None:

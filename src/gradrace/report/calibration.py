@@ -154,6 +154,11 @@ def _percent(share: float) -> str:
     return f"{100 * share:.1f}".removesuffix(".0")
 
 
+def render_all(document: Mapping[str, Any]) -> RenderableType:
+    """Several calibrations, one below the other."""
+    return Group(*map(render, document["calibrations"]))
+
+
 def render(summary: Mapping[str, Any]) -> RenderableType:
     """Whether the test keeps its promise, and the tables of what was measured."""
     work, pool = summary["workload"], summary["pool"]

@@ -18,10 +18,12 @@ MARKS = {True: Text("yes", style="green"), False: Text("no", style="bold red"), 
 
 
 def render(document: Mapping[str, Any]) -> RenderableType:
-    """The count of each outcome, a table of claims, then each claim with its parts."""
+    """The count of each decision, a table of claims, then each claim with its parts."""
     found = document["claims"]
-    counts = Counter(known["outcome"] for known in found)
-    words = listed([f"{counts[outcome]} {_verb(outcome, counts[outcome])}" for outcome in STYLES if counts[outcome]])
+    counts = Counter(known["decision"] for known in found)
+    words = listed(
+        [f"{counts[decision]} {_verb(decision, counts[decision])}" for decision in STYLES if counts[decision]]
+    )
     plural = "s" if len(found) != 1 else ""
     parts: list[RenderableType] = [
         Text(f"\nOf {len(found)} claim{plural} {words}.", style="bold"),
@@ -38,11 +40,11 @@ def render(document: Mapping[str, Any]) -> RenderableType:
 
 
 def table(found: Sequence[Mapping[str, Any]]) -> RenderableType:
-    """One line for each claim: its name, its outcome and what it says."""
-    rows = columns("claim", "outcome", "what it says")
+    """One line for each claim: its name, its decision and what it says."""
+    rows = columns("claim", "decision", "what it says")
     for known in found:
-        outcome = Text(known["outcome"], style=STYLES[known["outcome"]], no_wrap=True)
-        rows.add_row(Text(known["claim"], style="bold", no_wrap=True), outcome, Text(known["title"]))
+        decision = Text(known["decision"], style=STYLES[known["decision"]], no_wrap=True)
+        rows.add_row(Text(known["claim"], style="bold", no_wrap=True), decision, Text(known["title"]))
     return rows
 
 
@@ -56,16 +58,16 @@ def statements(known: Mapping[str, Any]) -> RenderableType:
     return Group(*parts)
 
 
-def _verb(outcome: str, count: int) -> str:
-    if outcome == "undecided":
+def _verb(decision: str, count: int) -> str:
+    if decision == "undecided":
         return "is undecided" if count == 1 else "are undecided"
-    if outcome == "holds":
+    if decision == "holds":
         return "holds" if count == 1 else "hold"
     return "does not hold" if count == 1 else "do not hold"
 
 
 def _claim(known: Mapping[str, Any]) -> list[RenderableType]:
-    heading = Text.assemble((f"\n{known['claim']}", "bold"), ": ", (known["outcome"], STYLES[known["outcome"]]))
+    heading = Text.assemble((f"\n{known['claim']}", "bold"), ": ", (known["decision"], STYLES[known["decision"]]))
     table = Table.grid(padding=(0, 2, 0, 0))
     for check in known["checks"]:
         words = f"{check['part']}: {check['evidence']}."

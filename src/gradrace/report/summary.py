@@ -79,6 +79,13 @@ def summarize(
         SpecError: there is no such language.
         StoreError: the record lacks what every race has, or says neither of its metric that less is better nor more.
     """
+    return summaries(record, outcomes, notes, (lang,))[lang]
+
+
+def summaries(
+    record: RaceRecord, outcomes: Sequence[Outcome], notes: Mapping[str, Any], languages: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """``summarize`` in several languages, by language: numbers are computed once."""
     race = Race(record, outcomes, notes)
     common = {
         "schema": SCHEMA,
@@ -90,8 +97,11 @@ def summarize(
         "cost": _cost(race),
     }
     if record.status != "finished":
-        done = sentences.unfinished(record.id, record.status, len(outcomes), lang)
-        return {**common, "standings": [], "pairs": [], "recommendation": _nothing(done), "warnings": []}
+        done = {lang: sentences.unfinished(record.id, record.status, len(outcomes), lang) for lang in languages}
+        return {
+            lang: {**common, "standings": [], "pairs": [], "recommendation": _nothing(done[lang]), "warnings": []}
+            for lang in languages
+        }
     scores, censored = censor(race.scores(), race.direction, race.workload["worst"])
     validation, _ = censor(race.scores("validation"), race.direction, race.workload["worst"])
     pairs = compare(scores, race.direction)
@@ -105,13 +115,16 @@ def summarize(
     target = _target(race, next(iter(validated.values())))
     rows = [_standing(race, standing, validated[standing.label], scores, budget, beside, target) for standing in ranked]
     return {
-        **common,
-        "standings": rows,
-        "pairs": [_pair(pair, race.numbers["studies"], lang) for pair in pairs],
-        "recommendation": _recommendation(race, rows, pairs, lang),
-        "budget": budget,
-        "target": target,
-        "warnings": _warnings(race, rows, pairs, censored, lang),
+        lang: {
+            **common,
+            "standings": rows,
+            "pairs": [_pair(pair, race.numbers["studies"], lang) for pair in pairs],
+            "recommendation": _recommendation(race, rows, pairs, lang),
+            "budget": budget,
+            "target": target,
+            "warnings": _warnings(race, rows, pairs, censored, lang),
+        }
+        for lang in languages
     }
 
 

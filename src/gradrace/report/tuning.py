@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from gradrace.outcomes import Outcome, Stage
+from gradrace.outcomes import Outcome, Stage, by_study
 from gradrace.randomness import seed_of
 from gradrace.verdict import (
     FEWEST_STUDIES,
@@ -50,12 +50,8 @@ def robustness_of(tuning: Sequence[Outcome], studies: int, direction: Direction)
     Nearly: within 5 % of the best value's size (an accuracy of 0.95 counts from 0.9025), at the first rung. A study
     of which nothing worked has no range.
     """
-    by_study: dict[int, list[Outcome]] = {}
-    for outcome in tuning:
-        if outcome.study < studies and "lr" in outcome.configuration:
-            by_study.setdefault(outcome.study, []).append(outcome)
     ranges = []
-    for trials in by_study.values():
+    for trials in by_study(o for o in tuning if o.study < studies and "lr" in o.configuration).values():
         _, values = first_rung_values(trials)
         finite = values[np.isfinite(values)]
         best = 0.0 if finite.size == 0 else finite.max() if direction == "max" else finite.min()
@@ -75,7 +71,7 @@ def budget_curves(
     studies, trials = numbers["studies"], numbers["trials"]
     table = {label: np.full((studies, trials), np.nan) for label in labels}
     steps = set()
-    for (label, study), tuning in _by_study(outcomes).items():
+    for (label, study), tuning in studies_of(outcomes).items():
         step, values = first_rung_values(tuning)
         steps.add(step)
         for outcome, value in zip(tuning, values, strict=True):
@@ -112,7 +108,7 @@ def halving_regrets(tuning: Sequence[Outcome], steps: int, direction: Direction)
         direction: "min" or "max", whichever is better.
     """
     found = []
-    for trials in _by_study(tuning).values():
+    for trials in studies_of(tuning).values():
         rungs = [max(1, steps // part) for part in RUNG_PARTS]
         values = np.array([[_at(outcome, rung) for outcome in trials] for rung in rungs], dtype=float)
         if np.isfinite(values).any(axis=1).all():
@@ -136,23 +132,19 @@ def _at(outcome: Outcome, rung: int) -> float:
     return np.nan if value is None else value
 
 
-def _by_study(outcomes: Sequence[Outcome]) -> dict[tuple[str, int], list[Outcome]]:
+def studies_of(outcomes: Sequence[Outcome]) -> dict[tuple[str, int], list[Outcome]]:
     """The tuning outcomes of each contender's studies, in the order of their points."""
-    studies: dict[tuple[str, int], list[Outcome]] = {}
-    for outcome in sorted(outcomes, key=lambda outcome: outcome.point):
-        if outcome.stage is Stage.TUNING:
-            studies.setdefault((outcome.contender, outcome.study), []).append(outcome)
-    return studies
+    return by_study(outcome for outcome in outcomes if outcome.stage is Stage.TUNING)
 
 
-def _curve_band(by_study: np.ndarray) -> list[list[float] | None]:
+def _curve_band(curves: np.ndarray) -> list[list[float] | None]:
     """A t interval for each n from curves [K, n], None where they have no value."""
-    found = [mean_interval(column)[1] if np.isfinite(column).all() else None for column in by_study.T]
+    found = [mean_interval(column)[1] if np.isfinite(column).all() else None for column in curves.T]
     return [None if ends is None else list(ends) for ends in found]
 
 
-def _chance_band(by_study: np.ndarray, seed: int) -> list[list[float]] | None:
-    ends = bootstrap_interval(by_study, seed)
+def _chance_band(chances: np.ndarray, seed: int) -> list[list[float]] | None:
+    ends = bootstrap_interval(chances, seed)
     return None if ends is None else np.stack(ends, axis=1).tolist()
 
 

@@ -166,7 +166,7 @@ def false_verdicts(
         The rate, with an interval: see ``_rate``.
     """
     drawn = draw(pool, studies, contenders, races, rng, disjoint=disjoint)
-    hits = _over_races(pool, drawn, lambda table: holm(test(table), alpha).decided.any(axis=-1))
+    hits = _over_races(pool, drawn, _any_decided(test, alpha))
     return _rate(hits, drawn, pool, independent=disjoint)
 
 
@@ -191,8 +191,13 @@ def centred_false_verdicts(
     scores = without_missing(pool.scores, pool.direction, pool.worst)
     centred = Pool(scores - scores.mean(axis=(1, 2), keepdims=True), pool.direction)
     drawn = draw(centred, studies, contenders, races, rng, replace=True)
-    hits = _over_races(centred, drawn, lambda table: holm(test(table), alpha).decided.any(axis=-1))
+    hits = _over_races(centred, drawn, _any_decided(test, alpha))
     return _rate(hits, drawn, centred, replace=True)
+
+
+def _any_decided(test: Test, alpha: float) -> Callable[[np.ndarray], ArrayLike]:
+    """Whether a race tells any two contenders apart."""
+    return lambda table: holm(test(table), alpha).decided.any(axis=-1)
 
 
 @dataclass(frozen=True)

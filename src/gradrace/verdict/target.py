@@ -40,7 +40,7 @@ def steps_to_target(curves: Iterable[LearningCurve], target: float, direction: D
         target: value to reach, in the metric's units.
         direction: "min" or "max", whichever is better.
     """
-    arrivals = [_arrival(curve, target, direction) for curve in curves]
+    arrivals = [arrival(curve, target, direction) for curve in curves]
     median = _median(arrivals)
     reached = sum(math.isfinite(step) for step in arrivals)
     return StepsToTarget(None if math.isinf(median) else int(median), reached, len(arrivals))
@@ -88,7 +88,7 @@ def steps_to_target_interval(
     count = len(studies)
     if count < FEWEST_STUDIES:
         return None
-    medians = sorted(_median([_arrival(curve, target, direction) for curve in curves]) for curves in studies)
+    medians = sorted(_median([arrival(curve, target, direction) for curve in curves]) for curves in studies)
     levels = [1 - 2 * float(bdtr(rank, count, 0.5)) for rank in range((count + 1) // 2)]
     rank = max((rank for rank, reached in enumerate(levels) if reached >= level), default=0)
     low, high = medians[rank], medians[count - 1 - rank]
@@ -97,8 +97,14 @@ def steps_to_target_interval(
     return StepsInterval(int(low), None if math.isinf(high) else int(high), levels[rank])
 
 
-def _arrival(curve: LearningCurve, target: float, direction: Direction) -> float:
-    """The first step at which a curve meets the target, infinite if none does."""
+def arrival(curve: LearningCurve, target: float, direction: Direction) -> float:
+    """The first step at which a run's curve meets the target, infinite if none does.
+
+    Args:
+        curve: steps, rising, and the metric there; None and NaN meet no target.
+        target: value to reach, in the metric's units.
+        direction: "min" or "max", whichever is better.
+    """
     better = sign(direction)
     return next(
         (

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import cache
 
 from gradrace._discovery import discover
-from gradrace.errors import unknown_name
+from gradrace.errors import named, unknown_name
 from gradrace.workloads import _torchvision
 from gradrace.workloads._base import Experience, Experiences, Workload
 from gradrace.workloads._batch import Batch
@@ -45,10 +45,7 @@ def workload(name: str) -> Workload:
     """
     if name.startswith(_torchvision.PREFIX):
         return _torchvision.find(name)
-    known = workloads()
-    if name not in known:
-        raise unknown_name("workload", name, known)
-    return known[name]
+    return named("workload", name, workloads())
 
 
 def suites() -> tuple[str, ...]:

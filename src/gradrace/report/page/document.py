@@ -11,7 +11,7 @@ import numpy as np
 from gradrace.outcomes import Outcome, Stage
 from gradrace.report.page.trials import first_rungs, trial_table
 from gradrace.report.record import RaceRecord
-from gradrace.report.summary import Race, summarize
+from gradrace.report.summary import Race, summaries
 from gradrace.report.words import LANGUAGES, card
 from gradrace.verdict import Direction
 from gradrace.verdict.curves import band, binned_median
@@ -50,7 +50,8 @@ def page_document(
         StoreError: the record cannot be judged.
     """
     race = Race(record, outcomes, notes)
-    summary = summarize(record, outcomes, notes)
+    by_language = summaries(record, outcomes, notes, LANGUAGES)
+    summary = by_language[LANGUAGES[0]]
     labels = [row["label"] for row in summary["standings"]] or race.labels
     names = {known["optimizer"] for known in record.plan["contenders"].values()}
     firsts = first_rungs(race)
@@ -60,10 +61,7 @@ def page_document(
         "labels": labels,
         "optimizers": {label: record.plan["contenders"][label]["optimizer"] for label in labels},
         "brackets": _brackets(summary["standings"]),
-        "sentences": {
-            lang: _sentences(summarize(record, outcomes, notes, lang) if lang != LANGUAGES[0] else summary)
-            for lang in LANGUAGES
-        },
+        "sentences": {lang: _sentences(said) for lang, said in by_language.items()},
         "sure": _sure(summary),
         "sensitivity": {label: _sensitivity(race, label, firsts) for label in labels},
         "learning": {

@@ -8,7 +8,7 @@ from typing import Any
 
 from gradrace.outcomes import Outcome, Stage, Status
 from gradrace.report.summary import Race
-from gradrace.report.tuning import first_rung_values
+from gradrace.report.tuning import first_rung_values, studies_of
 from gradrace.verdict.curves import thinned
 
 DIGITS = 6
@@ -23,12 +23,8 @@ STAGES, STATUSES = list(Stage), list(Status)
 
 def first_rungs(race: Race) -> dict[str, float | None]:
     """By trial id each tuning trial's value at the last step that all of its study saw; None if it had diverged."""
-    studies: dict[tuple[str, int], list[Outcome]] = {}
-    for outcome in race.outcomes:
-        if outcome.stage is Stage.TUNING:
-            studies.setdefault((outcome.contender, outcome.study), []).append(outcome)
     found: dict[str, float | None] = {}
-    for trials in studies.values():
+    for trials in studies_of(race.outcomes).values():
         _, values = first_rung_values(trials)
         found |= {outcome.trial: _short(value) for outcome, value in zip(trials, values.tolist(), strict=True)}
     return found
