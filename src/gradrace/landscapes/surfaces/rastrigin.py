@@ -1,0 +1,30 @@
+"""rastrigin: a bowl full of dents, each of which holds what rolls into it too slowly."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from gradrace.landscapes.surfaces._base import Surface
+
+
+def value(x: Tensor, y: Tensor) -> Tensor:
+    """``20 + x² + y² − 10 cos(2πx) − 10 cos(2πy)``."""
+    return 20 + x.square() + y.square() - 10 * torch.cos(2 * math.pi * x) - 10 * torch.cos(2 * math.pi * y)
+
+
+surface = Surface(
+    name="rastrigin",
+    title="Rastrigin's egg box",
+    look="Every dent is a local minimum. None of these methods looks for the deepest one; speed and long "
+    "steps carry some over a few rims. Try more momentum, a larger rate, or noise.",
+    formula="20 + x² + y² − 10 cos(2πx) − 10 cos(2πy)",
+    value=value,
+    minima=((0.0, 0.0),),
+    start=(-2.7, 1.75),
+    view=(-4.0, -3.0, 8.0),
+    steps=160,
+    place=60,
+)
