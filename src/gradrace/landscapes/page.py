@@ -7,11 +7,11 @@ from importlib.resources import files
 from typing import Any
 
 from gradrace._version import __version__
-from gradrace.errors import unknown_name
+from gradrace.errors import SpecError, unknown_name
 from gradrace.landscapes._script import PRELUDE, rule_program, surface_program
 from gradrace.landscapes.surfaces import Surface, surfaces
 from gradrace.optim._trace import Untraceable
-from gradrace.optimizers import Optimizer, TorchOptimizer, find, optimizers
+from gradrace.optimizers import Optimizer, find, optimizers
 from gradrace.report.page.render import digest, embedded, static, template
 from gradrace.report.words import LANGUAGES, card, surface_words, words
 
@@ -36,7 +36,7 @@ class Landscapes:
         first: the surface that it opens with. Default: the first of ``surfaces()``.
 
     Raises:
-        SpecError: there is no such optimizer or surface.
+        SpecError: there is no such optimizer or surface, or none of the optimizers can be shown.
     """
 
     def __init__(self, shown: Sequence[str] = FIRST_SHOWN, first: str | None = None) -> None:
@@ -55,6 +55,9 @@ class Landscapes:
                 self.programs[name] = rule_program(entered).script
             except Untraceable as reason:
                 self.left_out[name] = str(reason)
+        if not set(self.shown) & self.programs.keys():
+            told = ", ".join(f"{name} ({self.left_out[name]})" for name in self.shown)
+            raise SpecError(f"Steps must be operations on single numbers to be shown, which none of these is: {told}.")
 
     def script(self) -> str:
         """The rules and the surfaces, as JavaScript: ``RULES`` and ``SURFACES`` by name."""

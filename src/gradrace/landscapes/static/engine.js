@@ -1,6 +1,7 @@
 // Walks down a surface. Nothing here needs a page, so the tests run it without one.
 
 const TRIALS = 49; // learning rates that are tried for each optimizer when its rate is tuned
+const LEAP = 1 / 12; // widths of the view that no step of a tuned walk is longer than: longer ones cannot be followed
 const WINDOW = 10; // steps over which the effective step is averaged
 const FAR = 1e3; // widths of the view from its middle at which a walk counts as diverged
 
@@ -82,9 +83,10 @@ function walk(surface, name, options) {
 
 const lowest = (surface) => Math.min(...surface.minima.map(([x, y]) => SURFACES[surface.name].value(x, y)));
 
-/** How good a walk is: the mean over its steps of the decades that its loss is above the minimum; 4 below are enough. */
+/** How good a walk is: the mean over its steps of the decades that its loss has fallen by, 4 at most. Less is better. */
 function score(surface, path) {
-  if (path.diverged !== null) return Infinity;
+  const leaps = path.ux.some((moved, step) => Math.hypot(moved, path.uy[step]) > LEAP * surface.view[2]);
+  if (path.diverged !== null || leaps) return Infinity;
   const least = lowest(surface);
   const first = path.loss[0] - least;
   let total = 0;

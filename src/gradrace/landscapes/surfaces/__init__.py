@@ -6,9 +6,9 @@ from functools import cache
 
 from gradrace._discovery import discover
 from gradrace.errors import named
-from gradrace.landscapes.surfaces._base import Surface
+from gradrace.landscapes.surfaces._base import RATIO, Surface
 
-__all__ = ["Surface", "surface", "surfaces"]
+__all__ = ["RATIO", "Surface", "surface", "surfaces"]
 
 
 @cache

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from gradrace.errors import SpecError, refuse
@@ -25,7 +26,7 @@ class Surface:
         title: how it is called on the page.
         look: one sentence on what to look at.
         formula: its value, to be read.
-        value: the same in torch: from x and y, float64 of shape (), to their loss. Arithmetic alone.
+        value: the same in torch: from x and y, float64 of one shape, to their losses. Arithmetic alone.
         minima: where it is lowest.
         start: where the optimizers start.
         view: what is shown: (left, bottom, width), 4 wide to 3 high.
@@ -64,6 +65,11 @@ class Surface:
                     "noise is at least 0, and steps at least 1."
                 )
             )
+
+    def least(self) -> float:
+        """The lowest value, at the minima."""
+        points = torch.tensor(self.minima, dtype=torch.float64)
+        return float(self.value(points[:, 0], points[:, 1]).min())
 
     def shows(self, point: Point) -> bool:
         """Whether a point is within the view."""

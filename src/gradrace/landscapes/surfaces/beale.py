@@ -15,13 +15,14 @@ def value(x: Tensor, y: Tensor) -> Tensor:
 surface = Surface(
     name="beale",
     title="Beale's function",
-    look="The walls are steep and the plateau between them is nearly flat. A rate that survives the walls "
-    "is too small for the plateau, unless every coordinate is divided by its own gradient.",
+    look="The valley that leads to the minimum is nearly flat, and the wall above it steep. A rate that bears "
+    "the wall is too small for the valley: SGD crawls, AdaGrad even more, as it never forgets the wall. "
+    "Momentum and Adam gather speed.",
     formula="(1.5 − x + x y)² + (2.25 − x + x y²)² + (2.625 − x + x y³)²",
     value=value,
     minima=((3.0, 0.5),),
-    start=(0.6, 1.9),
-    view=(-1.0, -1.6, 5.6),
+    start=(-0.6, -1.2),
+    view=(-1.4, -2.2, 5.6),
     steps=300,
     place=30,
 )

@@ -15,8 +15,8 @@ def value(x: Tensor, y: Tensor) -> Tensor:
 surface = Surface(
     name="himmelblau",
     title="Himmelblau's four minima",
-    look="All four minima are equally deep. Drag the start a little near the hill in the middle: the "
-    "optimizers part, and each finds a minimum of its own.",
+    look="All four minima are equally deep. From a start near the hill in the middle the "
+    "optimizers part. Drag it a little, and see who goes where.",
     formula="(x² + y − 11)² + (x + y² − 7)²",
     value=value,
     minima=(

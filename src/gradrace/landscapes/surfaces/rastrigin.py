@@ -18,12 +18,13 @@ def value(x: Tensor, y: Tensor) -> Tensor:
 surface = Surface(
     name="rastrigin",
     title="Rastrigin's egg box",
-    look="Every dent is a local minimum. None of these methods looks for the deepest one; speed and long "
-    "steps carry some over a few rims. Try more momentum, a larger rate, or noise.",
+    look="Every dent is a local minimum, and none of these methods looks for the deepest one. Most stay in the "
+    "first; Momentum's speed carries it over some rims. Drag the start, or try more momentum, a larger "
+    "rate, or noise.",
     formula="20 + x² + y² − 10 cos(2πx) − 10 cos(2πy)",
     value=value,
     minima=((0.0, 0.0),),
-    start=(-2.7, 1.75),
+    start=(-3.4, 2.45),
     view=(-4.0, -3.0, 8.0),
     steps=160,
     place=60,

@@ -22,6 +22,6 @@ surface = Surface(
     minima=((1.0, 1.0),),
     start=(-1.2, 1.0),
     view=(-2.0, -0.9, 4.0),
-    steps=400,
+    steps=320,
     place=20,
 )

@@ -15,15 +15,14 @@ def value(x: Tensor, y: Tensor) -> Tensor:
 surface = Surface(
     name="valley",
     title="Elongated valley",
-    look="Across the valley it is fifty times as steep as along it. SGD must keep its steps short enough "
-    "for the steep direction and then crawls along the flat one; Momentum gathers speed there. Watch "
-    "the effective steps: AdaGrad's only ever fall, while RMSprop's rise again as soon as the "
-    "gradient gets small.",
+    look="Across the valley it is fifty times as steep as along it. SGD keeps its steps short for the steep "
+    "direction and then crawls along the flat one; Momentum gathers speed there. Watch the effective "
+    "steps below: AdaGrad's only fall, RMSprop's rise again as the gradient gets small.",
     formula="x²/2 + 25 y²",
     value=value,
     minima=((0.0, 0.0),),
-    start=(-3.6, 1.3),
-    view=(-4.4, -2.4, 6.4),
+    start=(-3.6, 0.25),
+    view=(-4.4, -2.25, 6.0),
     steps=200,
     place=10,
 )

@@ -1,8 +1,8 @@
 """The words of reports in each language: interface, sentences and optimizer cards, from one catalogue of TOML files.
 
 `<lang>.toml` holds the interface of a race's page, `sentences.<lang>.toml` the sentences of a summary,
-`landscapes.<lang>.toml` the interface of the landscapes, `cards.<lang>.toml` the optimizer cards in languages other than
-English, in which each optimizer's own file has its card, as each surface's has its texts. A key is the name of
+`landscapes.<lang>.toml` the interface of the landscapes, `cards.<lang>.toml` the optimizer cards in languages other
+than English, in which each optimizer's own file has its card, as each surface's has its texts. A key is the name of
 its table and its own, `"standings.title"`; a text names what is put into it in braces, alike in every language.
 """
 
