@@ -17,6 +17,7 @@ const state = {
   walks: [],
   moment: 0, // the step that is shown, with its part
   playing: false,
+  held: false, // while a setting changes, time stands still
   speed: 1,
 };
 
@@ -128,12 +129,13 @@ function tell() {
   });
   const words = t("landscapes.map", { surface: said(state.surface, "title"), step: whole(step), losses: ends.join(", ") });
   byId("top").setAttribute("aria-label", words);
-  if (!state.playing) byId("told").textContent = words;
+  byId("told").textContent = state.playing ? "" : words;
 }
 
 /** While a setting changes, the whole walk is shown; when it has changed, a walk that was playing begins again. */
 function changing(act) {
   act();
+  state.held = true;
   compute();
   state.moment = state.surface.steps;
   drawNow();
@@ -145,6 +147,7 @@ function slide(id, act) {
 }
 
 function changed() {
+  state.held = false;
   if (state.playing) state.moment = 0;
   tell();
 }

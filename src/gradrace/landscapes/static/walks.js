@@ -24,6 +24,11 @@ function drawClock() {
 
 function frame(now) {
   if (!state.playing) return;
+  if (state.held) {
+    before = now;
+    requestAnimationFrame(frame);
+    return;
+  }
   state.moment = Math.min(state.moment + ((before === null ? 0 : now - before) / 1000) * PACE * state.speed, state.surface.steps);
   before = now;
   if (state.moment >= state.surface.steps) state.playing = false;
@@ -55,7 +60,7 @@ function begin() {
 
 /** Stops at a step. */
 function go(step) {
-  state.playing = false;
+  state.playing = state.held = false;
   state.moment = Math.max(0, Math.min(state.surface.steps, step));
   drawWalks(state.moment);
   tellLosses();
@@ -92,7 +97,7 @@ slide("momentum", (value) => (state.momentum = value));
 slide("noise", (value) => (state.noise = value));
 byId("rates").addEventListener("change", () => { changing(() => (state.rates = byId("rates").value)); changed(); });
 byId("dice").addEventListener("click", () => { changing(() => (state.seed += 1)); changed(); });
-byId("reset").addEventListener("click", () => { changing(reset); begin(); });
+byId("reset").addEventListener("click", () => { changing(reset); changed(); begin(); });
 byId("play").addEventListener("click", () => {
   if (state.playing) go(state.moment);
   else {
