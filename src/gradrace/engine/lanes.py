@@ -20,6 +20,8 @@ from gradrace.errors import GradraceError
 
 MOST_IDLE_DEATHS = 4
 """Lanes that die with nothing to do die in their set-up, and will again."""
+TICK_SECONDS = 0.5
+"""Whoever waits for lanes is told at least so often that nothing has come."""
 
 
 class LaneDied(GradraceError):
@@ -160,14 +162,19 @@ class Lanes:
     ) -> Iterator[Result]:
         """Run the tasks, first come first served, and yield each result as it comes.
 
-        A task whose lane dies is run once more in a fresh one; if that dies too, its result is a ``LaneDied``.
+        A task whose lane dies is run once more in a fresh one; if that dies too, its result is a ``LaneDied``. While
+        nothing comes, ``progress(0)`` is called now and then: what it raises ends the wait.
         """
         waiting, died, idle_deaths = list(reversed(tasks)), set[str](), 0
         ended: set[str | None] = {None}
         outstanding = len(waiting)
         self._feed(waiting, ended)
         while outstanding:
-            process, message = self._inbox.get()
+            try:
+                process, message = self._inbox.get(timeout=TICK_SECONDS)
+            except queue.Empty:
+                progress(0)
+                continue
             if process not in self._processes:
                 continue  # the last words of a lane that has been replaced
             kind, key, value = message
