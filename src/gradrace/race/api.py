@@ -10,14 +10,13 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_data_path
-
 from gradrace.errors import SpecError, StoreError
 from gradrace.optimizers import AnyOptimizer
 from gradrace.outcomes import Outcome
 from gradrace.race.ahead import lanes_ahead
 from gradrace.race.defaults import DEFAULT_CONTENDERS
 from gradrace.race.orchestrator import Entry, Silent, Watch, has_ended, lane_count, run
+from gradrace.race.places import store_path
 from gradrace.race.reporting import check_page, check_writable, write_whole
 from gradrace.race.result import RaceResult
 from gradrace.race.resuming import check_resumable
@@ -210,11 +209,6 @@ def entry_of(record: RaceRecord) -> Entry:
             f"Race {record.id} cannot go on: its workload file or one of its optimizers has changed since then."
         )
     return Entry(spec, contenders, task)
-
-
-def store_path(given: str | Path | None) -> Path:
-    """The store asked for, else the one that ``GRADRACE_STORE`` names, else ``races.db`` in the user's data folder."""
-    return Path(given or os.environ.get("GRADRACE_STORE") or user_data_path("gradrace") / "races.db")
 
 
 def _check_place(path: Path) -> None:

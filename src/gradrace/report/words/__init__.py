@@ -1,8 +1,9 @@
 """The words of reports in each language: interface, sentences and optimizer cards, from one catalogue of TOML files.
 
 `<lang>.toml` holds the interface of a race's page, `sentences.<lang>.toml` the sentences of a summary,
-`landscapes.<lang>.toml` the interface of the landscapes, `cards.<lang>.toml` the optimizer cards in languages other
-than English, in which each optimizer's own file has its card, as each surface's has its texts. A key is the name of
+`landscapes.<lang>.toml` the interface of the landscapes, `live.<lang>.toml` what served pages have besides, and
+`cards.<lang>.toml` the optimizer cards in languages other than English, in which each optimizer's own file has its
+card, as each surface's has its texts. A key is the name of
 its table and its own, `"standings.title"`; a text names what is put into it in braces, alike in every language.
 """
 
@@ -23,7 +24,7 @@ LANGUAGES = ("en", "ko")
 """The languages there are; the first is the one that code and cards are written in."""
 
 
-PAGES = {"race": ("{lang}", "sentences.{lang}"), "landscapes": ("landscapes.{lang}",)}
+PAGES = {"race": ("{lang}", "sentences.{lang}"), "landscapes": ("landscapes.{lang}",), "live": ("live.{lang}",)}
 """The files of the catalogue that hold the texts of each page."""
 
 
@@ -32,7 +33,7 @@ def words(lang: str, page: str = "race") -> dict[str, str]:
 
     Args:
         lang: one of ``LANGUAGES``.
-        page: ``"race"`` or ``"landscapes"``.
+        page: ``"race"``, ``"landscapes"``, or ``"live"`` for what the served pages have beside the first.
 
     Raises:
         SpecError: there is no such language; the message tells those there are.
