@@ -19,7 +19,7 @@ class Impatient(H11Protocol):
     _asking: asyncio.TimerHandle | None = None
     _reading: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore
+    def connection_made(self, transport: asyncio.Transport) -> None:
         """A browser connects."""
         super().connection_made(transport)
         if len(self.connections) > MOST_CONNECTIONS:
