@@ -106,7 +106,7 @@ class Live:
     async def state(self, request: Request) -> Response:
         """What changes every second of a race."""
         found = await self.hub.now(await self.hub.resolve(self._id(request)))
-        return JSONResponse({**found.light(), **self.resumed.state(found.record.id)})
+        return JSONResponse(self.hub.told(found))
 
     async def document(self, request: Request) -> Response:
         """What a race's page shows, as JSON; while it runs, as new as making it allows."""

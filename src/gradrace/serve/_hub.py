@@ -151,6 +151,11 @@ class Hub:
             raise StoreError(self.problem or f"There is no race '{id}' in the store at {self.source.path}.")
         return self._followed[id]
 
+    def told(self, race: Followed) -> dict[str, Any]:
+        """What changes every second of a race, and whether it is about to go on."""
+        found = {**race.light(), **self.starting(race.record.id)}
+        return {**found, "starting": found["starting"] and found["status"] != "running"}
+
     async def act(self, act: Callable[[], Found]) -> Found:
         """Do something with the store where it is read."""
         return await self._in(self._reader, act)
@@ -287,7 +292,7 @@ class Hub:
                     continue
                 message: dict[str, Any] = self._list()
             elif key in self._followed:
-                message = {**self._followed[key].light(), **self.starting(key), "problem": self.problem}
+                message = {**self.told(self._followed[key]), "problem": self.problem}
             else:
                 message = {"problem": self.problem or f"There is no race '{key}' in the store at {self.source.path}."}
             try:

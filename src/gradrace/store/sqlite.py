@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -26,6 +27,9 @@ from gradrace.store.rows import (
     outcome_row,
 )
 
+_open_here: Counter[tuple[int, int, int]] = Counter()
+"""How many objects have each file open, by their process, and its device and inode."""
+_opening = threading.Lock()
 _SELECT_RACE = "SELECT id, created, status, spec, plan, machine, version FROM races"
 _BEAT = (
     "INSERT INTO pulses (race, session, number, at, said) VALUES (?, ?, 1, ?, ?) ON CONFLICT (race) DO UPDATE SET"
@@ -54,14 +58,21 @@ class SQLiteStore(Store):
         self.path = Path(path).absolute()
         self._lock = threading.RLock()
         self._process = os.getpid()
-        schema.inspect(self.path, must_exist)
-        made = [] if must_exist else _make_folders(self.path)
-        try:
-            self._connection: sqlite3.Connection | None = _connect(self.path, must_exist, busy_timeout)
-        except BaseException:
-            for folder in reversed(made):
-                _remove_if_empty(folder)
-            raise
+        with _opening:
+            # Where a process closes a file, POSIX takes all its locks on it away, those of SQLite with them, and
+            # another process would then end the write-ahead log that this one goes on with.
+            if _identity(self.path) not in _open_here:
+                schema.inspect(self.path, must_exist)
+            made = [] if must_exist else _make_folders(self.path)
+            try:
+                self._connection: sqlite3.Connection | None = _connect(self.path, must_exist, busy_timeout)
+            except BaseException:
+                for folder in reversed(made):
+                    _remove_if_empty(folder)
+                raise
+            self._file = _identity(self.path)
+            if self._file is not None:
+                _open_here[self._file] += 1
 
     def create_race(
         self, id: str, spec: dict[str, Any], plan: dict[str, Any], machine: dict[str, Any], version: str
@@ -206,8 +217,13 @@ class SQLiteStore(Store):
             return  # SQLite forbids to use, and so to close, a connection that came over a fork
         with self._lock, sentences(self.path, "be closed"):
             if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+                with _opening:
+                    self._connection.close()
+                    self._connection = None
+                    if self._file is not None:
+                        _open_here.subtract([self._file])
+                        if not _open_here[self._file]:
+                            del _open_here[self._file]
 
     @property
     def _where(self) -> str:
@@ -268,6 +284,14 @@ def _make_folders(path: Path) -> list[Path]:
             "Choose a path in a folder that can be written to."
         ) from error
     return made
+
+
+def _identity(path: Path) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return os.getpid(), found.st_dev, found.st_ino
 
 
 def _remove_if_empty(folder: Path) -> None:
