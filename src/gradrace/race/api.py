@@ -6,7 +6,7 @@ import json as json_module
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -145,11 +145,12 @@ def resume(race: str, *, store: str | Path | None = None, lanes: int | None = No
 
 
 def raced(
-    entry: Entry, path: Path, lanes: int | None = None, quiet: bool = True
+    entry: Entry, path: Path, kept: ExitStack, lanes: int | None = None, quiet: bool = True
 ) -> tuple[dict[str, Any], list[Outcome]]:
     """The summary of a race and the outcomes of its trials: from the store at ``path`` if it ended there, else run now.
 
-    For those that need many races: one that has ended costs no lanes.
+    For those that need many races: one that has ended costs no lanes, and all that are run have lanes from one set of
+    imports, which last until ``kept`` is closed.
     """
     from gradrace.report import summarize
 
@@ -157,8 +158,9 @@ def raced(
     if path.exists():
         with open_store(path) as store:
             known = has_ended(store, entry.id)
-    ahead = nullcontext() if known else lanes_ahead(entry.spec.device)
-    with ahead, ended(entry, path, lane_count(lanes, entry.spec.device), quiet) as (store, record):
+    if not known:
+        kept.enter_context(lanes_ahead(entry.spec.device))
+    with ended(entry, path, lane_count(lanes, entry.spec.device), quiet) as (store, record):
         outcomes = store.outcomes(record.id)
         return summarize(record, outcomes, store.notes(record.id)), outcomes
 
