@@ -168,6 +168,15 @@ def test_large_programs_that_evaluate_run_as_they_were_traced(most: int, monkeyp
     assert engine.programs.obstacle is None
 
 
+@pytest.mark.parametrize("most", [0, programs.MOST_TRACED])
+def test_large_programs_that_evaluate_are_not_traced(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "MOST_TRACED", most)
+    engine = Vectorized(WORK)
+    assert_agrees_with_the_loop(engine)
+    assert {key[0][0] for key in engine.programs._traced} == {"gradients"} | ({"judged", "score"} if most else set())
+    assert engine.programs.tracing > 0
+
+
 # --- where there are none ---
 
 

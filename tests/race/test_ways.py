@@ -13,6 +13,7 @@ import torch
 
 import gradrace
 from gradrace.engine import native
+from gradrace.engine.loop import LoopTrials
 from gradrace.engine.native import Draft, Program
 from gradrace.engine.vectorized import VectorizedTrials
 from gradrace.optim import _compiler
@@ -184,6 +185,28 @@ def test_an_operation_that_is_not_known_is_named(tmp_path: Path, engines: dict[s
         gradrace.SpecError, match=r"Nothing can be compiled for 'running sums': aten\.cumsum\.default\."
     ):
         gradrace.race(task, ["sgd", "adam"], store=tmp_path / "races.db", engine="compiled", **SMALL)
+
+
+def test_the_try_evaluates_few_trials(
+    tmp_path: Path, inline_lanes: type[InlineLanes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[int] = []
+    for kind in (LoopTrials, VectorizedTrials):
+        original = kind.evaluate
+
+        def evaluate(self: Any, split: str, original: Any = original) -> Any:
+            found = original(self, split)
+            counts.append(len(found.metric))
+            return found
+
+        monkeypatch.setattr(kind, "evaluate", evaluate)
+    tries: list[list[int]] = []
+    findings = probe._findings
+    monkeypatch.setattr(probe, "_findings", lambda state: (findings(state), tries.append(list(counts)))[0])
+    race(tmp_path / "races.db")
+    # The untrained model and one contender by the loop engine; each other way twice, the first of which may trace.
+    assert tries == [[1, 1, *[probe.TRIALS_EACH] * (len(tries[0]) - 2)]]
+    assert len(tries[0]) in (4, 6)
 
 
 def measured(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:

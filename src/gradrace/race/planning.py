@@ -111,13 +111,15 @@ def _with_programs(entry: Entry, plan: Plan, speeds: Speeds, lanes: int) -> Plan
     steps = sum(block.trial_steps(spec.schedule == "constant") for block in blocks) + confirmation_steps(spec, plan)
     before = Memory(f"workload {entry.task.reference} {spec.batch_size} {spec.device}")
     forgone = before.recall().get("forgone", 0.0)
-    if spec.engine != "compiled" and not worth_compiling(speeds, steps, forgone):
+    sizes = 3 if spec.halving else 1  # of tuning blocks: at the start and after each of two rungs
+    if spec.engine != "compiled" and not worth_compiling(speeds, steps, forgone, lanes * sizes):
         before.keep(forgone=forgone + max(0.0, speeds.saved * steps) if speeds.size else 0.0)
         return plan
     before.keep(forgone=0.0)
     meanwhile: tuple[str, ...] = ()
     if speeds.size and spec.engine == "auto":
-        meanwhile = trained_meanwhile(blocks, compile_seconds(speeds.size), speeds, lanes)
+        free = compile_seconds(speeds.size) - sizes * speeds.recording
+        meanwhile = trained_meanwhile(blocks, free, speeds, lanes)
     return replace(plan, compiled=True, opened=speeds.size > 0, meanwhile=meanwhile)
 
 
