@@ -114,6 +114,7 @@ class TestUse:
             ("sentence.few.{_form(n)}", r"sentence\.few\.\w+"),
             ("trials.status_${status(i)}", r"trials\.status_\w+"),
             (".title", r"\w+\.title"),
+            ("landscapes.chart_{{ id }}_alt", r"landscapes\.chart_\w+_alt"),
             ("{low}.{high}", None),
             ("A sentence. Another.", None),
         ],
@@ -154,7 +155,7 @@ def as_pattern(text: str) -> str | None:
 
     One that begins with a dot is the end of a key, whose section is put before it.
     """
-    parts = re.split(r"\$?\{[^{}]*\}", text)
+    parts = re.split(r"\$?\{+[^{}]*\}+", text)
     if (
         not all(re.fullmatch(r"[\w.]*", part) for part in parts)
         or "." not in text
