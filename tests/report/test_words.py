@@ -11,13 +11,20 @@ from typing import Any
 
 import pytest
 
+import gradrace.landscapes
 import gradrace.report
 from gradrace.errors import SpecError
+from gradrace.landscapes.page import SHARED_WORDS
+from gradrace.landscapes.surfaces import surfaces
 from gradrace.optimizers import optimizers
-from gradrace.report.words import LANGUAGES, card, say, words
+from gradrace.report.words import LANGUAGES, PAGES, card, say, surface_words, words
 from gradrace.report.words.particles import PAIRS, particle
 
-SOURCES = Path(gradrace.report.__file__).parent
+SOURCES = {
+    "race": Path(gradrace.report.__file__).parent,
+    "landscapes": Path(gradrace.landscapes.__file__).parent,
+}
+"""Where the texts of each page are asked for."""
 
 SAME_TEXTS = {"cards.line", "pairs.p", "rungs.alt_one", "standings.step_value", "standings.state_value"}
 """Texts of which nothing is to be translated: a name, a symbol, a unit, or nothing but what is filled in."""
@@ -37,11 +44,21 @@ def english(name: str) -> dict[str, Any]:
 
 
 class TestCatalogue:
-    def test_languages_have_the_same_keys_and_placeholders(self) -> None:
-        ours = {key: placeholders(text) for key, text in words("en").items()}
+    @pytest.mark.parametrize("page", PAGES)
+    def test_languages_have_the_same_keys_and_placeholders(self, page: str) -> None:
+        ours = {key: placeholders(text) for key, text in words("en", page).items()}
         assert len(ours) > 30
         for lang in LANGUAGES:
-            assert {key: placeholders(text) for key, text in words(lang).items()} == ours
+            assert {key: placeholders(text) for key, text in words(lang, page).items()} == ours
+
+    def test_every_korean_text_of_the_landscapes_is_translated(self) -> None:
+        ours, korean = words("en", "landscapes"), words("ko", "landscapes")
+        assert all(re.search("[가-힣]", korean[key]) for key in ours)
+        for name, known in surfaces().items():
+            told = {"title": known.title, "look": known.look}
+            assert surface_words(name, "en", told) == told
+            assert all(re.search("[가-힣]", text) for text in surface_words(name, "ko", told).values())
+        assert surface_words("mine", "ko", {"title": "Mine"}) == {"title": "Mine"}
 
     def test_every_korean_text_is_translated(self) -> None:
         ours, korean = words("en"), words("ko")
@@ -66,20 +83,26 @@ class TestCatalogue:
         assert words("en")["sentence.percent"] == "{value} %"
 
     def test_an_unknown_language_is_refused_with_those_there_are(self) -> None:
-        for ask in (words, lambda lang: say("sentence.percent", lang, value=1), lambda lang: card("adam", lang, {})):
+        for ask in (
+            words,
+            lambda lang: surface_words("valley", lang, {}),
+            lambda lang: say("sentence.percent", lang, value=1),
+            lambda lang: card("adam", lang, {}),
+        ):
             with pytest.raises(SpecError, match=r"^There is no language 'fr'\. Known: en, ko\.$"):
                 ask("fr")
 
 
 class TestUse:
-    def test_every_text_is_used_and_every_text_used_is_there(self) -> None:
+    @pytest.mark.parametrize("page", PAGES)
+    def test_every_text_is_used_and_every_text_used_is_there(self, page: str) -> None:
         """Keys are looked for in code, scripts and templates as they stand, and as ``section.{found}`` with holes."""
-        known = set(words("en"))
-        asked = [pattern for text in called() for pattern in [as_pattern(text)] if pattern is not None]
+        known = set(words("en", page)) | (set(SHARED_WORDS) if page == "landscapes" else set())
+        asked = [pattern for text in called(page) for pattern in [as_pattern(text)] if pattern is not None]
         assert asked
         for pattern in asked:
             assert any(re.fullmatch(pattern, key) for key in known), f"{pattern} is asked for, but no text has that key"
-        texts = set(quoted())
+        texts = set(quoted(page))
         patterns = {pattern for text in texts if (pattern := as_pattern(text)) is not None}
         unused = {key for key in known if not any(uses(pattern, key, texts) for pattern in patterns)}
         assert unused == set()
@@ -91,6 +114,7 @@ class TestUse:
             ("sentence.few.{_form(n)}", r"sentence\.few\.\w+"),
             ("trials.status_${status(i)}", r"trials\.status_\w+"),
             (".title", r"\w+\.title"),
+            ("landscapes.chart_{{ id }}_alt", r"landscapes\.chart_\w+_alt"),
             ("{low}.{high}", None),
             ("A sentence. Another.", None),
         ],
@@ -105,22 +129,22 @@ def uses(pattern: str, key: str, texts: set[str]) -> bool:
     return re.fullmatch(pattern, key) is not None and (not open_ended or key.partition(".")[2] in texts)
 
 
-def sources() -> Iterator[str]:
-    for path in SOURCES.rglob("*"):
+def sources(page: str) -> Iterator[str]:
+    for path in SOURCES[page].rglob("*"):
         if path.suffix in {".py", ".js", ".j2"} and path.parent.name != "words":
             yield path.read_text(encoding="utf-8")
 
 
-def quoted() -> Iterator[str]:
-    """Every quoted text of the report's code, scripts and templates, also of one quotation inside another."""
-    for source in sources():
+def quoted(page: str) -> Iterator[str]:
+    """Every quoted text of a page's code, scripts and templates, also of one quotation inside another."""
+    for source in sources(page):
         for quote in '"`':
             yield from re.findall(rf"{quote}([^{quote}\n]*){quote}", source)
 
 
-def called() -> Iterator[str]:
+def called(page: str) -> Iterator[str]:
     """Quoted texts that are asked for as words."""
-    for source in sources():
+    for source in sources(page):
         yield from re.findall(r'\b(?:say|t)\(\s*f?["`]([^"`\n]*)["`]', source)
         yield from re.findall(r'data-w(?:-label)?="([\w.]+)"', source)
         yield from re.findall(r'\bwords\["([^"]*)"\]', source)
@@ -131,7 +155,7 @@ def as_pattern(text: str) -> str | None:
 
     One that begins with a dot is the end of a key, whose section is put before it.
     """
-    parts = re.split(r"\$?\{[^{}]*\}", text)
+    parts = re.split(r"\$?\{+[^{}]*\}+", text)
     if (
         not all(re.fullmatch(r"[\w.]*", part) for part in parts)
         or "." not in text

@@ -175,22 +175,27 @@ def _c_type(dtype: torch.dtype) -> str:
 
 def _expression(operation: Operation, prefix: str) -> str:
     name, arguments, dtype = operation.name, list(operation.arguments), operation.dtype
-    name = name.replace(".Scalar", ".Tensor") if name.split(".")[0] in _COMPARISONS else name
     if name == "where.self":
         condition = _argument(arguments[0], torch.bool, prefix)
         return f"{condition} ? {_argument(arguments[1], dtype, prefix)} : {_argument(arguments[2], dtype, prefix)}"
-    words = _words(name, operation)
+    pattern = words(operation)
     if name.startswith(_TRUTH_VALUES) and any(isinstance(a, Value) and a.dtype is not torch.bool for a in arguments):
         raise Untraceable(f"{name} of numbers")
     written = [_argument(argument, dtype, prefix) for argument in arguments]
-    return words.format(*written, f="f" if dtype is torch.float32 else "")
+    return pattern.format(*written, f="f" if dtype is torch.float32 else "")
 
 
 _COMPARISONS = ("gt", "ge", "lt", "le", "eq", "ne", "mul", "div", "add", "sub")
 
 
-def _words(name: str, operation: Operation) -> str:
-    arguments = operation.arguments
+def words(operation: Operation) -> str:
+    """The C expression of an operation, with {0}, {1}, … for its arguments and {f} for the letter of the precision.
+
+    Raises:
+        Untraceable: there is none.
+    """
+    name, arguments = operation.name, operation.arguments
+    name = name.replace(".Scalar", ".Tensor") if name.split(".")[0] in _COMPARISONS else name
     if name == "clamp.default":
         low, high = (*arguments[1:], None)[:2]
         if low is not None and high is not None:

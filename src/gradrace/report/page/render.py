@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import importlib
 import json
 from collections.abc import Mapping
 from functools import cache
@@ -15,7 +16,7 @@ from typing import Any
 from gradrace.errors import SpecError
 from gradrace.report.words import LANGUAGES, words
 
-SCRIPTS = ("core", "tables", "pictures", "trials", "more", "main")
+SCRIPTS = ("shared", "core", "tables", "pictures", "trials", "more", "main")
 """Parts of the page's script, in the order in which they need each other."""
 
 
@@ -33,21 +34,17 @@ def page(document: Mapping[str, Any], lang: str = "en") -> str:
     Raises:
         SpecError: jinja2 or plotly is not installed, or there is no such language.
     """
-    jinja2, plotly = _needed()
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("gradrace.report.page", "static"), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    packed, library = _packed(plotly)
-    script = "\n".join(_static(f"{name}.js") for name in SCRIPTS)
+    packed, library = _packed(_needed("plotly.offline"))
+    script = "\n".join(static(f"{name}.js") for name in SCRIPTS)
     catalogues = {name: words(name) for name in LANGUAGES}
-    return environment.get_template("page.html.j2").render(
+    return template("gradrace.report.page", "page.html.j2").render(
         document=document,
         lang=lang,
         words=words(lang),
         said=document["sentences"][lang],
-        style=_static("page.css"),
+        style=static("page.css"),
         script=script,
-        digests=[library, _digest(script)],
+        digests=[library, digest(script)],
         data=embedded(document),
         catalogues=embedded(catalogues),
         library=packed,
@@ -62,7 +59,19 @@ def embedded(value: Any) -> str:
     return text
 
 
-def _static(name: str) -> str:
+def template(package: str, name: str) -> Any:
+    """A template of jinja2 in a package's folder ``static``. What is put into it is escaped unless it is marked safe.
+
+    Raises:
+        SpecError: jinja2 is not installed.
+    """
+    jinja2 = _needed("jinja2")
+    loader = jinja2.PackageLoader(package, "static")
+    return jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined).get_template(name)
+
+
+def static(name: str) -> str:
+    """A script or a style sheet of the page of a race."""
     return files(__package__ or "").joinpath("static", name).read_text(encoding="utf-8")
 
 
@@ -70,25 +79,24 @@ def _static(name: str) -> str:
 def _packed(plotly: ModuleType) -> tuple[str, str]:
     """The plotting library, compressed and in base 64, and what a policy calls it by."""
     library = plotly.get_plotlyjs()
-    return base64.b64encode(gzip.compress(library.encode(), mtime=0)).decode(), _digest(library)
+    return base64.b64encode(gzip.compress(library.encode(), mtime=0)).decode(), digest(library)
 
 
-def _digest(script: str) -> str:
+def digest(script: str) -> str:
     """What a policy calls a script by."""
     return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
 def check_needed() -> None:
     """Raise a SpecError unless what draws a page is installed."""
-    _needed()
+    for name in ("jinja2", "plotly.offline"):
+        _needed(name)
 
 
-def _needed() -> tuple[ModuleType, ModuleType]:
+def _needed(name: str) -> ModuleType:
     try:
-        import jinja2
-        import plotly.offline
+        return importlib.import_module(name)
     except ImportError as error:
         raise SpecError(
             f"The page of a race needs {error.name}, which is not installed: pip install 'gradrace[plots]'"
         ) from None
-    return jinja2, plotly.offline

@@ -1,7 +1,8 @@
 """The words of reports in each language: interface, sentences and optimizer cards, from one catalogue of TOML files.
 
-`<lang>.toml` holds the interface of pages, `sentences.<lang>.toml` the sentences of a summary, `cards.<lang>.toml` the
-optimizer cards in languages other than English, in which each optimizer's own file has its card. A key is the name of
+`<lang>.toml` holds the interface of a race's page, `sentences.<lang>.toml` the sentences of a summary,
+`landscapes.<lang>.toml` the interface of the landscapes, `cards.<lang>.toml` the optimizer cards in languages other
+than English, in which each optimizer's own file has its card, as each surface's has its texts. A key is the name of
 its table and its own, `"standings.title"`; a text names what is put into it in braces, alike in every language.
 """
 
@@ -16,19 +17,27 @@ from typing import Any
 from gradrace.errors import unknown_name
 from gradrace.report.words.particles import Name
 
-__all__ = ["LANGUAGES", "card", "say", "words"]
+__all__ = ["LANGUAGES", "card", "say", "surface_words", "words"]
 
 LANGUAGES = ("en", "ko")
 """The languages there are; the first is the one that code and cards are written in."""
 
 
-def words(lang: str) -> dict[str, str]:
-    """Every text of the interface and every sentence in a language, by key.
+PAGES = {"race": ("{lang}", "sentences.{lang}"), "landscapes": ("landscapes.{lang}",)}
+"""The files of the catalogue that hold the texts of each page."""
+
+
+def words(lang: str, page: str = "race") -> dict[str, str]:
+    """Every text of a page in a language, by key: its interface, and a race's sentences.
+
+    Args:
+        lang: one of ``LANGUAGES``.
+        page: ``"race"`` or ``"landscapes"``.
 
     Raises:
         SpecError: there is no such language; the message tells those there are.
     """
-    return dict(_texts(lang))
+    return dict(_texts(lang, page))
 
 
 def say(key: str, lang: str, **values: object) -> str:
@@ -79,11 +88,28 @@ def card(name: str, lang: str, card: Mapping[str, Any]) -> dict[str, Any]:
     return {**card, **texts}
 
 
-@cache
-def _texts(lang: str) -> dict[str, str]:
+def surface_words(name: str, lang: str, texts: Mapping[str, str]) -> dict[str, str]:
+    """A surface's texts in a language; in English where there is no translation, as of a third party's surface.
+
+    Args:
+        name: what the surface is called on the command line.
+        lang: one of ``LANGUAGES``.
+        texts: ``title`` and ``look`` in English.
+
+    Raises:
+        SpecError: there is no such language.
+    """
     if lang not in LANGUAGES:
         raise unknown_name("language", lang, LANGUAGES)
-    return {key: text for file in (lang, f"sentences.{lang}") for key, text in _flat(_table(file))}
+    return {**texts, **_table(f"landscapes.{lang}").get("surfaces", {}).get(name, {})}
+
+
+@cache
+def _texts(lang: str, page: str = "race") -> dict[str, str]:
+    if lang not in LANGUAGES:
+        raise unknown_name("language", lang, LANGUAGES)
+    found = [item for file in PAGES[page] for item in _flat(_table(file.format(lang=lang)))]
+    return {key: text for key, text in found if not key.startswith("surfaces.")}
 
 
 @cache

@@ -20,17 +20,7 @@ function drawChips() {
 const drawSeen = () => seen.forEach((name) => IN_VIEW[name]());
 
 function drawWords() {
-  document.documentElement.lang = state.lang;
-  document.title = t("page.title", { workload: summary.workload.name, race: summary.race.id });
-  for (const node of document.querySelectorAll("[data-w]")) node.textContent = t(node.dataset.w);
-  for (const node of document.querySelectorAll("[data-w-label]")) node.setAttribute("aria-label", t(node.dataset.wLabel));
-  put("footer", t("page.footer", { version: summary.gradrace }));
-  const speak = (name) => () => {
-    state.lang = name;
-    drawEverything();
-    document.querySelector(`#languages [lang="${name}"]`).focus();
-  };
-  put("languages", Object.keys(catalogues).map((name) => h("button", { type: "button", lang: name, "aria-pressed": String(name === state.lang), onclick: speak(name) }, catalogues[name]["page.name"])));
+  drawTexts(t("page.title", { workload: summary.workload.name, race: summary.race.id }), t("page.footer", { version: summary.gradrace }), drawEverything);
 }
 
 function drawEverything() {
@@ -39,8 +29,6 @@ function drawEverything() {
   drawChips();
 }
 
-const dark = matchMedia("(prefers-color-scheme: dark)");
-
 function paint(theme) {
   document.documentElement.dataset.theme = theme;
   document.getElementById("theme").title = t("page.theme");
@@ -48,10 +36,7 @@ function paint(theme) {
   if (view.open !== null) drawCurve(view.open);
 }
 
-document.getElementById("theme").addEventListener("click", () => paint(document.documentElement.dataset.theme === "dark" ? "light" : "dark"));
-dark.addEventListener("change", () => paint(dark.matches ? "dark" : "light"));
-document.documentElement.dataset.theme = dark.matches ? "dark" : "light";
-
+followTheme(paint);
 drawEverything();
 
 const watcher = new IntersectionObserver((entries) => {
