@@ -30,6 +30,7 @@ function fitMap() {
 /** Bands of the logarithm of the loss above its minimum, darker where it is lower, and a line between bands. */
 function drawGround() {
   const { width, height } = ground.canvas;
+  if (!width) return; // not laid out yet: it is drawn when it has a size
   const { value } = SURFACES[state.surface.name];
   const [left, bottom, wide] = state.surface.view;
   const least = lowest(state.surface);
