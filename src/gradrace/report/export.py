@@ -131,9 +131,9 @@ def encoded(columns: Columns, ending: str, about: Mapping[str, str]) -> bytes:
 
 
 def _csv(columns: Columns) -> bytes:
-    """UTF-8, a comma between cells, numbers with all their digits, nothing where there is no value."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
+    """RFC 4180 in UTF-8: a comma between cells, numbers with all their digits, nothing where there is no value."""
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\r\n")  # with another end, a return inside a text would end its row
     writer.writerow(_cell(name) for name in columns)
     writer.writerows([_cell(value) for value in row] for row in zip(*columns.values(), strict=True))
     return file.getvalue().encode()
