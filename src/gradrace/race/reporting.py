@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ def cards() -> dict[str, dict[str, Any]]:
             "link": known.card.link,
             "differences": list(known.card.differences),
             "code": known.code({}),
+            "korean": known.card.korean and asdict(known.card.korean),
         }
         for name, known in optimizers().items()
     }
