@@ -151,6 +151,7 @@ def resume(
     lanes: LanesOption = None,
     store: StoreOption = None,
     json: JsonOption = None,
+    report: Annotated[Path | None, typer.Option(help="Write the race's page, an HTML file, to PATH.")] = None,
     quiet: QuietOption = False,
     profile: ProfileOption = False,
 ) -> None:
@@ -159,7 +160,7 @@ def resume(
         api = the_api()
         before = process_seconds()
         check_json(json)
-        summary = api.resume(race, store=store, lanes=lanes, quiet=quiet).to_json()
+        summary = api.resume(race, store=store, lanes=lanes, report=report, quiet=quiet).to_json()
     show_summary(summary, json, before if profile else None)
 
 

@@ -129,19 +129,39 @@ def race(
     return result
 
 
-def resume(race: str, *, store: str | Path | None = None, lanes: int | None = None, quiet: bool = True) -> RaceResult:
+def resume(
+    race: str,
+    *,
+    store: str | Path | None = None,
+    lanes: int | None = None,
+    report: str | Path | None = None,
+    quiet: bool = True,
+) -> RaceResult:
     """Go on with a stored race by its id, or the beginning of it.
+
+    Args:
+        race: its id, or the first four digits or more.
+        store: the database file; by default the user's own, or what ``GRADRACE_STORE`` names.
+        lanes: processes that train; one for each core by default.
+        report: a file to write the race's page to as well: HTML that opens offline. It needs ``gradrace[plots]``.
+        quiet: show no progress.
 
     Raises:
         StoreError: there is no such race, or it was entered by another version of gradrace.
-        SpecError: its workload or an optimizer was given as a Python object, so only the same script can go on.
+        SpecError: its workload or an optimizer was given as a Python object, so only the same script can go on;
+            or the page cannot be written.
     """
     path = store_path(store)
+    if report is not None:
+        check_page(Path(report))
     with open_store(path, must_exist=True) as opened:
         record = opened.race(race)
     with lanes_ahead(record.spec["race"]["device"]):
         entry = entry_of(record)
-        return RaceResult(run_entry(entry, path, lane_count(lanes, entry.spec.device), quiet), path)
+        result = RaceResult(run_entry(entry, path, lane_count(lanes, entry.spec.device), quiet), path)
+    if report is not None:
+        result.save_html(report)
+    return result
 
 
 def raced(

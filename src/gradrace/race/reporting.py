@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ def cards() -> dict[str, dict[str, Any]]:
             "link": known.card.link,
             "differences": list(known.card.differences),
             "code": known.code({}),
+            "korean": known.card.korean and asdict(known.card.korean),
         }
         for name, known in optimizers().items()
     }
@@ -57,8 +59,18 @@ def check_writable(path: Path) -> None:
         )
 
 
-def write_whole(text: str, path: Path) -> None:
+def check_new(path: Path, force: bool) -> None:
+    """Raise a SpecError unless a file can be written there, and, without ``force``, none is there."""
+    check_writable(path)
+    if path.exists() and not force:
+        raise SpecError(f"The file '{path}' exists. Give another name, or --force to replace it.")
+
+
+def write_whole(content: str | bytes, path: Path) -> None:
     """Write a file so that it is whole or absent."""
     new = path.with_name(path.name + ".new")
-    new.write_text(text, encoding="utf-8")
+    if isinstance(content, str):
+        new.write_text(content, encoding="utf-8")
+    else:
+        new.write_bytes(content)
     new.replace(path)

@@ -1,4 +1,4 @@
-"""A race as it goes: a live display in a terminal, plain lines elsewhere. Always on standard error."""
+"""A race as it goes: a live display in a terminal, plain lines elsewhere, both on standard error; or in a notebook."""
 
 from __future__ import annotations
 
@@ -14,65 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from gradrace.outcomes import Outcome
+from gradrace.report.counts import Counts
+from gradrace.report.in_notebook import NotebookProgress, notebook
 
 PLAIN_LINE_SECONDS = 2.0
 REFRESHES = 3
 """Of the live display in a second. Eight took 4 % of the default race's seconds from the processor."""
-
-
-class Counts:
-    """What both displays show, and how it follows from what they are told."""
-
-    def __init__(self, direction: str) -> None:
-        self.sign = 1.0 if direction == "max" else -1.0
-        self.stage = "starting"
-        self.trials = self.trials_done = 0
-        self.steps = self.steps_done = self.afterwards = 0
-        self.trained_steps, self.began = 0, time.monotonic()
-        self.first_steps: float | None = None
-        self.best: dict[str, tuple[int, float]] = {}
-
-    def begin(self, name: str, trials: int, steps: int, afterwards: int) -> None:
-        """A stage begins."""
-        self.stage, self.trials, self.steps, self.afterwards = name, trials, steps, afterwards
-        self.trials_done = self.steps_done = 0
-        self.best = {}
-
-    def add(self, steps: int) -> None:
-        """Steps were trained."""
-        if self.first_steps is None:
-            self.first_steps = time.monotonic() - 0.2
-        self.steps_done += steps
-        self.trained_steps += steps
-
-    def ended(self, outcomes: Sequence[Outcome]) -> None:
-        """A block is done."""
-        self.trials_done += len(outcomes)
-        for outcome in outcomes:
-            if outcome.validation is not None:
-                value = (outcome.steps, self.sign * outcome.validation)
-                self.best[outcome.contender] = max(value, self.best.get(outcome.contender, value))
-
-    @property
-    def rate(self) -> float:
-        """Trial-steps per second since the first."""
-        if self.first_steps is None:
-            return 0.0
-        return self.trained_steps / max(0.2, time.monotonic() - self.first_steps)
-
-    def left(self) -> str:
-        """Time left at this rate, as a person says it."""
-        if self.rate == 0:
-            return "?"
-        seconds = (max(0, self.steps - self.steps_done) + self.afterwards) / self.rate
-        return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
-
-    def leader(self) -> str:
-        """Whose trial is best so far, among those trained furthest. Not a verdict."""
-        if not self.best:
-            return ""
-        label = max(self.best, key=lambda name: self.best[name])
-        return f"{label} ({abs(self.best[label][1]):.4g})"
 
 
 class PlainProgress:
@@ -107,11 +54,7 @@ class PlainProgress:
         now = time.monotonic()
         if trained and (now - self._last >= PLAIN_LINE_SECONDS or counts.trials_done == counts.trials):
             self._last = now
-            leader = f", leader so far {counts.leader()}" if counts.best else ""
-            self.say(
-                f"{counts.stage}: {counts.trials_done} of {counts.trials} trials, {counts.rate:,.0f} trial-steps/s, "
-                f"{counts.left()} left{leader}"
-            )
+            self.say(counts.told())
 
 
 class LiveProgress:
@@ -161,7 +104,9 @@ class LiveProgress:
         return row
 
 
-def progress(direction: str = "max", stream: TextIO | None = None) -> PlainProgress | LiveProgress:
-    """The display that suits standard error."""
+def progress(direction: str = "max", stream: TextIO | None = None) -> PlainProgress | LiveProgress | NotebookProgress:
+    """The display that suits a notebook's cell, if one runs this, or else standard error."""
+    if stream is None and (show := notebook()) is not None:
+        return NotebookProgress(show, direction)
     console = Console(file=stream or sys.stderr)
     return LiveProgress(console, direction) if console.is_terminal else PlainProgress(direction, stream)
