@@ -388,7 +388,7 @@ class TestOddRaces:
 
 class TestLook:
     def test_colours_marks_and_lines_are_those_of_the_page(self) -> None:
-        script = (Path(gradrace.report.page.__file__).parent / "static" / "core.js").read_text(encoding="utf-8")
+        script = (Path(gradrace.report.page.__file__).parent / "static" / "shared.js").read_text(encoding="utf-8")
         for name, ours in (("COLOURS", look.COLOURS), ("MARKS", look.MARKS), ("DASHES", look.DASHES)):
             (known,) = re.findall(rf"const {name} = (\[.*?\]);", script)
             assert list(ours) == json.loads(known)
