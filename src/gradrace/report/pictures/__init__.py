@@ -172,14 +172,16 @@ def encoded(figure: Figure, ending: str, dpi: float = 200) -> tuple[bytes, str]:
 
 @contextmanager
 def _without_talk() -> Iterator[None]:
-    """What embeds fonts logs a line for each table that it leaves out."""
-    log = logging.getLogger("fontTools.subset")
-    before = log.level
-    log.setLevel(logging.ERROR)
+    """What finds and embeds fonts logs a line for each weight and table that a font does not have."""
+    logs = [logging.getLogger(name) for name in ("fontTools.subset", "matplotlib.font_manager")]
+    before = [log.level for log in logs]
+    for log in logs:
+        log.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        log.setLevel(before)
+        for log, level in zip(logs, before, strict=True):
+            log.setLevel(level)
 
 
 def check_needed() -> None:
