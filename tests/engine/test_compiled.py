@@ -67,7 +67,7 @@ def assert_agrees_with_the_loop(engine: Vectorized, streams: int = 1) -> None:
 def everything(trials: VectorizedTrials) -> list[Tensor]:
     """All that a block is made of."""
     states = [tensor for group in trials._groups for tensor in group.state[""]]
-    return [trials._flat, *trials._own[0].values(), *states]
+    return [trials._at.flat, *trials._own[0].values(), *states]
 
 
 def assert_same(one: VectorizedTrials, other: VectorizedTrials) -> None:
@@ -246,7 +246,7 @@ def test_a_trial_is_the_same_alone_to_the_last_bit(engine: Vectorized, streams: 
     for row, one in enumerate(trials(streams)):
         alone = engine.start([one], TRAINING)
         assert_close(alone.train(STEPS), [losses[row]], 1e-14)  # PyTorch adds up a column in another order
-        assert torch.equal(alone._flat[0], many._flat[row])
+        assert torch.equal(alone._at.flat[0], many._at.flat[row])
 
 
 @pytest.mark.parametrize("streams", [1, 2])

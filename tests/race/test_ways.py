@@ -285,8 +285,8 @@ class Stopping(InlineLanes):
 
     ran: ClassVar[list[str]] = []
 
-    def run(self, tasks: Any, progress: Any = lambda trial_steps: None) -> Any:
-        for result in super().run(tasks, progress):
+    def run(self, tasks: Any, *others: Any, **named: Any) -> Any:
+        for result in super().run(tasks, *others, **named):
             yield result
             if "/" in result.key and COMPILING in Stopping.ran:
                 raise KeyboardInterrupt
@@ -341,14 +341,14 @@ def test_what_several_races_forgo_is_remembered(
 
 def raising(monkeypatch: pytest.MonkeyPatch, when: Callable[[VectorizedTrials], bool], error: Exception) -> None:
     """Have the vectorized engine raise in the second half of a race's own trials."""
-    original = VectorizedTrials.train
+    original = VectorizedTrials.advance
 
-    def train(self: VectorizedTrials, until: int) -> list[float]:
+    def advance(self: VectorizedTrials, until: int) -> None:
         if self.training.steps > TRIED_STEPS and until > self.training.steps // 2 and when(self):
             raise error
-        return original(self, until)
+        original(self, until)
 
-    monkeypatch.setattr(VectorizedTrials, "train", train)
+    monkeypatch.setattr(VectorizedTrials, "advance", advance)
 
 
 @pytest.mark.usefixtures("inline_lanes")
@@ -359,7 +359,7 @@ def test_where_memory_runs_out_fewer_trials_are_trained_at_a_time(
     seen: list[int] = []
 
     def too_many(trials: VectorizedTrials) -> bool:
-        seen.append(trials._chunks[0].stop)
+        seen.append(trials._at.slices[0].stop)
         return seen[-1] > 3
 
     raising(monkeypatch, too_many, torch.OutOfMemoryError("the memory is full"))

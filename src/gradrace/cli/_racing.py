@@ -24,10 +24,16 @@ from gradrace.cli._app import (
 from gradrace.errors import SpecError
 from gradrace.race.ahead import lanes_ahead
 from gradrace.race.defaults import DEFAULT_CONTENDERS
+from gradrace.race.limits import PATIENCE, SAVE_EVERY
 from gradrace.race.profile import process_seconds
 
 if TYPE_CHECKING:
     from gradrace import Contender
+
+TimeoutOption = Annotated[
+    float, typer.Option(help="Seconds that a lane may train without any headway; then a trial of its block hangs.")
+]
+SaveOption = Annotated[float, typer.Option(help="Seconds between two savings of a long block; 0 for none.")]
 
 
 @app.command()
@@ -73,6 +79,8 @@ def race(
     store: StoreOption = None,
     json: JsonOption = None,
     report: Annotated[Path | None, typer.Option(help="Write the race's page, an HTML file, to PATH.")] = None,
+    trial_timeout: TimeoutOption = PATIENCE,
+    save_every: SaveOption = SAVE_EVERY,
     quiet: QuietOption = False,
     profile: ProfileOption = False,
 ) -> None:
@@ -106,6 +114,8 @@ def race(
             "seed": seed,
             "store": store,
             "quiet": quiet,
+            "trial_timeout": trial_timeout,
+            "save_every": save_every,
         }
         if suite is not None:
             _race_suite(suite, contenders, options, json)
@@ -152,6 +162,8 @@ def resume(
     store: StoreOption = None,
     json: JsonOption = None,
     report: Annotated[Path | None, typer.Option(help="Write the race's page, an HTML file, to PATH.")] = None,
+    trial_timeout: TimeoutOption = PATIENCE,
+    save_every: SaveOption = SAVE_EVERY,
     quiet: QuietOption = False,
     profile: ProfileOption = False,
 ) -> None:
@@ -160,7 +172,8 @@ def resume(
         api = the_api()
         before = process_seconds()
         check_json(json)
-        summary = api.resume(race, store=store, lanes=lanes, report=report, quiet=quiet).to_json()
+        limits = {"trial_timeout": trial_timeout, "save_every": save_every}
+        summary = api.resume(race, store=store, lanes=lanes, report=report, quiet=quiet, **limits).to_json()
     show_summary(summary, json, before if profile else None)
 
 

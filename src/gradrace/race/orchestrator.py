@@ -13,13 +13,14 @@ from typing import Any, Protocol
 import torch
 
 from gradrace._version import __version__
-from gradrace.engine.lanes import Lanes, Result
+from gradrace.engine.lanes import LaneDied, Lanes, Result
 from gradrace.engine.lanes import Task as LaneTask
 from gradrace.errors import Interrupted, SpecError
 from gradrace.optimizers import TorchOptimizer
 from gradrace.outcomes import Outcome
-from gradrace.race import costs
+from gradrace.race import costs, saving
 from gradrace.race.choose import choices, edges_left, find_extensions
+from gradrace.race.judging import failed_block
 from gradrace.race.paths import Memory
 from gradrace.race.plan import (
     Block,
@@ -32,8 +33,9 @@ from gradrace.race.plan import (
 )
 from gradrace.race.planning import Entry, confirmation_steps, make_plan, noted_costs
 from gradrace.race.profile import profile
+from gradrace.race.rescue import Rescue
 from gradrace.race.spec import RaceSpec, describe
-from gradrace.race.train import Compiled, Settled, Trained, compile_program, failed_block, prepare, train_block
+from gradrace.race.train import Compiled, Settled, Trained, compile_program, prepare, train_block
 from gradrace.store import RaceRecord, Store
 
 CONFIRMATION = "confirmation"
@@ -116,6 +118,7 @@ def run(
         ) from None
     whole = time.perf_counter() - started
     note = {"seconds": whole, "profile": {**seconds, "end": before + whole - sum(seconds.values())}}
+    saving.forget_race(entry.id)
     store.write_note(entry.id, f"session {len(store.notes(entry.id)):04d}", note)
     store.set_status(entry.id, "finished")
     return store, store.race(entry.id)
@@ -171,23 +174,52 @@ class _Race:
                 self.watch.block([known[trial.id] for trial in block.trials], trained=False)
         longest_first = sorted(missing, key=lambda block: -block.trial_steps(constant))
         by_id = {block.id: block for block in blocks}
-        for result in self.workers.run(self._tasks(longest_first), self.watch.steps):
+        dead: list[tuple[Block, LaneDied]] = []
+        patience = self.entry.limits.trial_timeout
+        for result in self.workers.run(self._tasks(longest_first), self.watch.steps, patience):
             if result.key == COMPILING:
                 self._settle(result)
-                continue
-            block = by_id[result.key]
-            trained: Trained = result.value or Trained(failed_block(block, str(result.error)))
-            outcomes = trained.outcomes
-            if trained.chunk:
-                self.store.write_note(self.entry.id, f"memory {block.id}", {"chunk": trained.chunk})
-            if trained.fallback:
-                self.store.write_note(self.entry.id, f"fallback {block.id}", {"error": trained.fallback})
-            began = time.perf_counter()
-            self.store.write_block(self.entry.id, block.id, outcomes)
-            self.writing += time.perf_counter() - began
-            known.update({outcome.trial: outcome for outcome in outcomes})
-            self.watch.block(outcomes, trained=True)
+            elif isinstance(result.error, LaneDied):
+                dead.append((by_id[result.key], result.error))
+            else:
+                block = by_id[result.key]
+                trained: Trained = result.value or Trained(failed_block(block, str(result.error)))
+                known.update(self._keep(block, trained))
+        for block, cause in dead:
+            known.update(self._keep(block, self._rescued(block, cause)))
         return [known[trial.id] for block in blocks for trial in block.trials]
+
+    def _keep(self, block: Block, trained: Trained) -> dict[str, Outcome]:
+        """Store a block; its outcomes by trial."""
+        told = {
+            "memory": {"chunk": trained.chunk} if trained.chunk else None,
+            "fallback": {"error": trained.fallback} if trained.fallback else None,
+            "saved": {"step": trained.resumed} if trained.resumed else None,
+            "not saved": {"reason": trained.ignored} if trained.ignored else None,
+        }
+        for what, note in told.items():
+            if note is not None:
+                self.store.write_note(self.entry.id, f"{what} {block.id}", note)
+        began = time.perf_counter()
+        self.store.write_block(self.entry.id, block.id, trained.outcomes)
+        self.writing += time.perf_counter() - began
+        saving.forget(self.entry.id, block.id)
+        self.watch.block(trained.outcomes, trained=True)
+        return {outcome.trial: outcome for outcome in trained.outcomes}
+
+    def _rescued(self, block: Block, cause: LaneDied) -> Trained:
+        """A block whose lanes died, trained in parts."""
+        patience = self.entry.limits.trial_timeout
+        self.store.write_note(self.entry.id, f"parts {block.id}", {"reason": str(cause)})
+        settled = self.settled if self.plan.opened and block.engine == "compiled" else None
+        rescue = Rescue(
+            block,
+            self.entry.judge,
+            settled,
+            lambda tasks: self.workers.run(tasks, patience=patience),
+            cause,
+        )
+        return rescue.train()
 
     def _tasks(self, blocks: Sequence[Block]) -> list[LaneTask]:
         """Blocks, and first the program that must be compiled, which those that need it wait for."""

@@ -19,8 +19,9 @@ from gradrace.engine.trial import Training, Trials, TrialSetup, fresh_model
 from gradrace.errors import GradraceError, SpecError, WorkloadError
 from gradrace.optimizers import Optimizer
 from gradrace.race.first_batch import check_factory, check_first_batch, check_length
+from gradrace.race.grounds import Grounds
 from gradrace.race.paths import Speeds, compared
-from gradrace.race.train import TIMED_STEPS, Grounds, Progress, timed
+from gradrace.race.train import TIMED_STEPS, Progress, timed
 from gradrace.workloads import Workload
 
 TRIALS_EACH, MOST_TRIED = 8, 40
