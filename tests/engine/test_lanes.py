@@ -80,6 +80,19 @@ def test_every_task_has_one_result_and_a_slow_one_holds_up_no_other(lanes: Lanes
     assert list(lanes.run([])) == []
 
 
+def test_whoever_waits_is_told_that_nothing_has_come(lanes: Lanes, tmp_path: Path) -> None:
+    marker = tmp_path / "marker"
+    ticks: list[int] = []
+
+    def tick(trial_steps: int) -> None:
+        ticks.append(trial_steps)
+        marker.touch()
+
+    results = list(lanes.run([Task("slow", tasks.wait_for, (str(marker),))], tick))
+    assert [result.value for result in results] == ["seen"]
+    assert ticks[0] == 0
+
+
 def test_lanes_are_prepared_single_threaded_processes_with_a_memory(lanes: Lanes) -> None:
     results = [result.value for result in lanes.run([Task(str(n), tasks.describe, ()) for n in range(6)])]
     assert {value["word"] for value in results} == {"prepared"}

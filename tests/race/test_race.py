@@ -16,7 +16,7 @@ from torch.nn import functional
 import gradrace
 from gradrace import Contender, LogUniform, SpecError, StoreError, Workload, WorkloadError
 from gradrace.outcomes import Outcome, Stage, Status
-from gradrace.race import api, orchestrator
+from gradrace.race import orchestrator, resuming
 from gradrace.store import open_store
 from inline_lanes import InlineLanes
 
@@ -342,7 +342,7 @@ def test_a_stored_race_of_another_version_is_not_resumed(store: Path, monkeypatc
     result = gradrace.race("linear", ["sgd"], store=store, **SMALL)
     with open_store(store) as opened:
         opened.set_status(result.id, "interrupted")
-    monkeypatch.setattr(api, "__version__", "9.9.9")
+    monkeypatch.setattr(resuming, "__version__", "9.9.9")
     with pytest.raises(StoreError, match=r"was entered by gradrace .* and this is 9\.9\.9"):
         gradrace.resume(result.id, store=store)
 

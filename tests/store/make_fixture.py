@@ -20,6 +20,7 @@ def fill(store: Store) -> None:
     race = store.create_race(**samples.race()).id
     store.write_block(race, "block", samples.of_every_kind())
     store.write_note(race, "step seconds", {"Adam": 1.5e-4})
+    store.beat(race, "session", {"stage": "tuning"})
     store.set_status(race, "finished")
 
 

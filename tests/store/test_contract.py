@@ -7,7 +7,7 @@ import math
 import random
 import struct
 import threading
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -25,6 +25,7 @@ from gradrace.outcomes import Curve, Outcome
 from gradrace.store import RaceRecord, SQLiteStore, Store
 
 from . import samples
+from .pulse_contract import PulseContract
 
 EVERY_FLOAT = st.floats() | st.sampled_from([-0.0, 5e-324, -5e-324, 1.7976931348623157e308, 2.0**53, 1e18])
 OPTIONAL = st.none() | EVERY_FLOAT
@@ -47,7 +48,7 @@ def as_stored(value: Any) -> Any:
     return value
 
 
-class StoreContract(ABC):
+class StoreContract(PulseContract):
     """Inherit, name the class ``Test...`` and give `open`; what differs between implementations is not tested here."""
 
     @abstractmethod
@@ -150,6 +151,9 @@ class StoreContract(ABC):
                 lambda id=id: store.outcomes(id),
                 lambda id=id: store.write_note(id, "cost", {}),
                 lambda id=id: store.notes(id),
+                lambda id=id: store.beat(id, "session", {}),
+                lambda id=id: store.ask_to_stop(id),
+                lambda id=id: store.outcomes_after(id, 0),
             ):
                 with pytest.raises(StoreError, match=rf"There is no race '{id}' .* Known: {samples.RACE}"):
                     call()

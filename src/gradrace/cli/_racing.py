@@ -21,6 +21,7 @@ from gradrace.cli._app import (
     show_summary,
     the_api,
 )
+from gradrace.cli._serving import HostOption, OpenOption, PortOption, live_page
 from gradrace.errors import SpecError
 from gradrace.race.ahead import lanes_ahead
 from gradrace.race.defaults import DEFAULT_CONTENDERS
@@ -81,13 +82,17 @@ def race(
     report: Annotated[Path | None, typer.Option(help="Write the race's page, an HTML file, to PATH.")] = None,
     trial_timeout: TimeoutOption = PATIENCE,
     save_every: SaveOption = SAVE_EVERY,
+    live: Annotated[bool, typer.Option("--live", help="Serve the race's page while it runs.")] = False,
+    host: HostOption = None,
+    port: PortOption = None,
+    open_: OpenOption = False,
     quiet: QuietOption = False,
     profile: ProfileOption = False,
 ) -> None:
     """Race optimizers on a workload and print the verdict; or, with --suite, on several."""
     if suite is not None:
         _only_a_suite(suite, workload, profile, report)
-    with lanes_ahead(device):
+    with live_page(live, host, port, open_, store) as announce, lanes_ahead(device):
         api = the_api()
         check_json(json)
         before = process_seconds()
@@ -117,11 +122,12 @@ def race(
             "trial_timeout": trial_timeout,
             "save_every": save_every,
         }
+        announce()
         if suite is not None:
             _race_suite(suite, contenders, options, json)
             return
         result = api.race(workload or "digits", contenders, **options, report=report)
-    show_summary(result.to_json(), json, before if profile else None)
+        show_summary(result.to_json(), json, before if profile else None)
 
 
 def _only_a_suite(suite: str, workload: str | None, profile: bool, report: Path | None) -> None:

@@ -24,8 +24,8 @@ MOST_IDLE_DEATHS = 4
 """Lanes that die with nothing to do, one after another, die in their set-up, and will again."""
 STARTING = 300.0
 """Seconds that a lane may be silent, at least, until it has imported what it needs."""
-MOST_WAIT = 3600.0
-"""Seconds after which the clock is looked at again, at least: longer waits overflow on some systems."""
+TICK_SECONDS = 0.5
+"""Whoever waits for lanes is told at least so often that nothing has come."""
 CRASHES = ("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT")
 
 
@@ -211,14 +211,15 @@ class Lanes:
         """Run the tasks, first come first served, and yield each result as it comes.
 
         A task whose lane dies is run again in a fresh one, as often as it may be; then its result is a ``LaneDied``. So
-        it is, at once, where a lane says nothing for ``patience`` seconds.
+        it is, at once, where a lane says nothing for ``patience`` seconds. While nothing comes, ``progress(0)``
+        is called now and then: what it raises ends the wait.
         """
         waiting, deaths, idle_deaths = list(reversed(tasks)), Counter[str](), 0
         ended: set[str | None] = {None}
         outstanding = len(waiting)
         self._feed(waiting, ended)
         while outstanding:
-            process, (kind, key, value) = self._next(patience)
+            process, (kind, key, value) = self._next(patience, progress)
             task = process.task
             if process not in self._processes:
                 continue  # the last words of a lane that has been replaced
@@ -253,7 +254,7 @@ class Lanes:
                 ended.add(key)
                 self._feed(waiting, ended)
 
-    def _next(self, patience: float) -> tuple[_Process, Any]:
+    def _next(self, patience: float, progress: Callable[[int], None]) -> tuple[_Process, Any]:
         """The next message; or that a lane has been silent for too long, as if it said so itself."""
         while True:
             busy = [process for process in self._processes if process.task is not None]
@@ -263,9 +264,9 @@ class Lanes:
             if first is not None and left <= 0 and self._inbox.empty():
                 return first, ("silent", "", None)
             try:
-                return self._inbox.get(timeout=None if left == math.inf else min(max(left, 0.0), MOST_WAIT))
+                return self._inbox.get(timeout=min(max(left, 0.0), TICK_SECONDS))
             except queue.Empty:
-                continue
+                progress(0)
 
     def _now(self) -> float:
         return time.monotonic()

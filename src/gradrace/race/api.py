@@ -11,9 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_data_path
-
-from gradrace._version import __version__
 from gradrace.errors import SpecError, StoreError
 from gradrace.optimizers import AnyOptimizer
 from gradrace.outcomes import Outcome
@@ -22,8 +19,10 @@ from gradrace.race.alone import alone
 from gradrace.race.defaults import DEFAULT_CONTENDERS
 from gradrace.race.limits import PATIENCE, SAVE_EVERY, Limits
 from gradrace.race.orchestrator import Entry, Silent, Watch, has_ended, lane_count, run
+from gradrace.race.places import store_path
 from gradrace.race.reporting import check_page, check_writable, write_whole
 from gradrace.race.result import RaceResult
+from gradrace.race.resuming import check_resumable
 from gradrace.race.spec import Contender, RaceSpec, find_task, make_contenders, make_spec, race_id
 from gradrace.store import RaceRecord, Store, open_store
 from gradrace.workloads import Workload
@@ -233,17 +232,8 @@ def _summary(store: Store, record: RaceRecord) -> dict[str, Any]:
 
 def entry_of(record: RaceRecord) -> Entry:
     """A stored race as it was asked for."""
-    if record.status != "finished" and record.version != __version__:
-        raise StoreError(
-            f"Race {record.id} was entered by gradrace {record.version}, and this is {__version__}, whose numbers may "
-            f"differ. Install gradrace {record.version} to go on, or race anew."
-        )
+    check_resumable(record)
     reference = record.plan["workload"]["reference"]
-    if reference["kind"] == "object":
-        raise SpecError(
-            f"Race {record.id} was entered from Python with its own Workload '{reference['name']}', which the store "
-            "does not hold. Run the same script again: it goes on where the race stopped."
-        )
     task = find_task(reference["path"] if reference["kind"] == "file" else reference["name"])
     sources = {label: known["source"] for label, known in record.plan["contenders"].items()}
     contenders = tuple(
@@ -255,11 +245,6 @@ def entry_of(record: RaceRecord) -> Entry:
             f"Race {record.id} cannot go on: its workload file or one of its optimizers has changed since then."
         )
     return Entry(spec, contenders, task)
-
-
-def store_path(given: str | Path | None) -> Path:
-    """The store asked for, else the one that ``GRADRACE_STORE`` names, else ``races.db`` in the user's data folder."""
-    return Path(given or os.environ.get("GRADRACE_STORE") or user_data_path("gradrace") / "races.db")
 
 
 def _check_place(path: Path) -> None:

@@ -33,6 +33,7 @@ from gradrace.race.plan import (
 )
 from gradrace.race.planning import Entry, confirmation_steps, make_plan, noted_costs
 from gradrace.race.profile import profile
+from gradrace.race.pulse import pulse
 from gradrace.race.rescue import Rescue
 from gradrace.race.spec import RaceSpec, describe
 from gradrace.race.train import Compiled, Settled, Trained, compile_program, prepare, train_block
@@ -104,8 +105,9 @@ def run(
                 record = store.create_race(entry.id, spec, _stored(entry, plan), machine(), __version__)
                 store.write_note(entry.id, "costs", step_costs)
             store.set_status(entry.id, "running")
-            racing = _Race(entry, Plan.from_dict(record.plan), store, workers, watch)
-            racing.run()
+            with pulse(entry.id, store, entry.task.workload.scored_by.direction, len(workers), watch) as told:
+                racing = _Race(entry, Plan.from_dict(record.plan), store, workers, told)
+                racing.run()
             within = time.perf_counter() - started
             seconds = profile(before, within, workers.seconds, len(workers), racing.writing)
     except KeyboardInterrupt:

@@ -155,18 +155,9 @@ class Contender:
 
     @classmethod
     def from_description(cls, values: Mapping[str, Any], source: Mapping[str, str] | None) -> Contender:
-        """The contender that ``describe`` described; ``source`` is where another than our own optimizers is found.
-
-        Raises:
-            SpecError: it was given as a Python object, which a store does not hold.
-        """
+        """The contender that ``describe`` described; ``source`` is where another than our own optimizers is found."""
         name = values["optimizer"]
         if source is not None:
-            if source["kind"] == "object":
-                raise SpecError(
-                    f"Contender '{values['label']}' was entered from Python with its own {name}, which the store does "
-                    "not hold. Run the same script again: it goes on where the race stopped."
-                )
             name = source["path"] if source["kind"] == "file" else f"{source['module']}:{source['name']}"
         space = {name: space_from_dict(known) for name, known in values["space"].items()}
         return cls(name, values["label"], space, values["hyper"], values["options"], values["scramble"])

@@ -1,4 +1,4 @@
-"""How far a race is: what its displays are told, and what they say of it."""
+"""How far a race is, counted from what a watch is told."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from gradrace.outcomes import Outcome
 
 
 class Counts:
-    """What every display shows, and how it follows from what they are told."""
+    """What displays of a race under way show, and how it follows from what they are told."""
 
     def __init__(self, direction: str) -> None:
         self.sign = 1.0 if direction == "max" else -1.0
@@ -48,19 +48,32 @@ class Counts:
             return 0.0
         return self.trained_steps / max(0.2, time.monotonic() - self.first_steps)
 
+    @property
+    def seconds_left(self) -> float | None:
+        """Time left at this rate, as far as it is known."""
+        if self.rate == 0:
+            return None
+        return (max(0, self.steps - self.steps_done) + self.afterwards) / self.rate
+
     def left(self) -> str:
         """Time left at this rate, as a person says it."""
-        if self.rate == 0:
+        seconds = self.seconds_left
+        if seconds is None:
             return "?"
-        seconds = (max(0, self.steps - self.steps_done) + self.afterwards) / self.rate
         return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
-    def leader(self) -> str:
-        """Whose trial is best so far, among those trained furthest. Not a verdict."""
+    @property
+    def best_so_far(self) -> tuple[str, float] | None:
+        """Whose trial is best, among those trained furthest, and its value. Not a verdict."""
         if not self.best:
-            return ""
+            return None
         label = max(self.best, key=lambda name: self.best[name])
-        return f"{label} ({abs(self.best[label][1]):.4g})"
+        return label, self.sign * self.best[label][1]
+
+    def leader(self) -> str:
+        """The same as words."""
+        found = self.best_so_far
+        return "" if found is None else f"{found[0]} ({found[1]:.4g})"
 
     def told(self) -> str:
         """All of it on one line."""

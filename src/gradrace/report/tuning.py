@@ -5,6 +5,7 @@ Trials that were dropped are compared with the others only where all of them wer
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,8 +39,8 @@ def first_rung_values(outcomes: Sequence[Outcome]) -> tuple[int, np.ndarray]:
     step = min(ends, default=0)
     values = []
     for outcome in outcomes:
-        curve = dict(zip(outcome.curve.step, outcome.curve.validation, strict=True))
-        value = curve.get(step)
+        at, steps = bisect_left(outcome.curve.step, step), outcome.curve.step
+        value = outcome.curve.validation[at] if at < len(steps) and steps[at] == step else None
         values.append(np.nan if value is None or outcome.validation is None else value)
     return step, np.array(values, dtype=float)
 

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import os
 
-from gradrace.store.contract import RaceRecord, RaceStatus, Store
+from gradrace.store.contract import Pulse, RaceRecord, RaceStatus, Store
 from gradrace.store.sqlite import SQLiteStore
 
-__all__ = ["RaceRecord", "RaceStatus", "SQLiteStore", "Store", "open_store"]
+__all__ = ["Pulse", "RaceRecord", "RaceStatus", "SQLiteStore", "Store", "open_store"]
 
 
 def open_store(path: str | os.PathLike[str], must_exist: bool = False) -> Store:

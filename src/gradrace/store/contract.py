@@ -46,6 +46,25 @@ class RaceRecord:
     version: str
 
 
+@dataclass(frozen=True)
+class Pulse:
+    """What the process that runs a race last said of how it goes.
+
+    Attributes:
+        session: stands for that process; each time a race goes on begins a new session.
+        number: how often the session has spoken. While it grows, the process lives, whatever the clocks say.
+        at: when it spoke, ISO 8601 in UTC.
+        said: how the race goes, as JSON reads it.
+        stopping: whether the session was asked to stop.
+    """
+
+    session: str
+    number: int
+    at: str
+    said: dict[str, Any]
+    stopping: bool
+
+
 class Store(ABC):
     """Keeps races, their outcomes and their notes. What follows is what every implementation guarantees.
 
@@ -58,7 +77,8 @@ class Store(ABC):
     **Lasting.** What `create_race`, `set_status`, `write_block` or `write_note` returned from survives ``kill -9`` of
     any process at any moment, and loss of power as far as the disk keeps what it said it had written: the SQLite
     store waits for the disk at every transaction (WAL with ``synchronous=FULL``). A call that was killed before it
-    returned left all of its work or nothing.
+    returned left all of its work or nothing. A pulse is no result: `beat` does not wait for the disk, and what it wrote
+    last may go with the power, and nothing else.
 
     **Shared.** Several processes may use one store at once, and the threads of a process may share one object (their
     calls take turns). Writers take turns. Readers never block the writer, nor it them, and they see whole blocks
@@ -113,6 +133,30 @@ class Store(ABC):
     @abstractmethod
     def notes(self, race_id: str) -> dict[str, dict[str, Any]]:
         """Every note of the race by its key, in the order of the keys."""
+
+    @abstractmethod
+    def beat(self, race_id: str, session: str, said: dict[str, Any]) -> bool:
+        """Say how the race goes, in place of what was said before. True if this session was asked to stop."""
+
+    @abstractmethod
+    def pulses(self) -> dict[str, Pulse]:
+        """What was last said of each race, by its id; nothing of those that never spoke."""
+
+    @abstractmethod
+    def ask_to_stop(self, race_id: str) -> bool:
+        """Ask the session that spoke last to stop; a later one is not asked. False if there was none."""
+
+    @abstractmethod
+    def statuses(self) -> dict[str, RaceStatus]:
+        """Where each race stands, by its id, the one entered last first: all of a race that changes, and cheap."""
+
+    @abstractmethod
+    def outcomes_after(self, race_id: str, mark: int) -> tuple[list[Outcome], int]:
+        """The outcomes written since another call gave this mark (0: all), in the order of writing, and the next."""
+
+    @abstractmethod
+    def changes(self) -> int:
+        """A number that differs from the one before if another object has written to the store in between."""
 
     @abstractmethod
     def close(self) -> None:

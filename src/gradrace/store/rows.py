@@ -16,6 +16,7 @@ _COLUMNS = (
 )
 INSERT_OUTCOME = f"INSERT INTO outcomes (race, block, {_COLUMNS}) VALUES (?, ?{', ?' * len(_COLUMNS.split(','))})"
 SELECT_OUTCOMES = f"SELECT {_COLUMNS} FROM outcomes WHERE race = ? ORDER BY trial"
+SELECT_NEW_OUTCOMES = f"SELECT {_COLUMNS}, rowid FROM outcomes WHERE race = ? AND rowid > ? ORDER BY rowid"
 
 
 def outcome_row(race: str, block: str, outcome: Outcome) -> tuple[Any, ...]:

@@ -17,14 +17,28 @@ from gradrace.errors import StoreError
 APPLICATION_ID = 0x67726163
 """Marks a SQLite file as a store of gradrace ("grac" in ASCII)."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 def _add_others(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE outcomes ADD COLUMN others TEXT NOT NULL DEFAULT '{}'")
 
 
-MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _add_others}
+_PULSES = """CREATE TABLE pulses (
+    race TEXT PRIMARY KEY REFERENCES races (id),
+    session TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    at TEXT NOT NULL,
+    said TEXT NOT NULL,
+    stop TEXT
+) WITHOUT ROWID"""
+
+
+def _add_pulses(connection: sqlite3.Connection) -> None:
+    connection.execute(_PULSES)
+
+
+MIGRATIONS: dict[int, Callable[[sqlite3.Connection], None]] = {1: _add_others, 2: _add_pulses}
 """From a version to the next one. All that are needed run in one transaction, so a migration uses ``execute`` and
 ``executemany`` only: ``executescript`` would commit behind its back."""
 
@@ -75,6 +89,7 @@ _TABLES = (
     value TEXT NOT NULL,
     PRIMARY KEY (race, key)
 ) WITHOUT ROWID""",
+    _PULSES,
 )
 
 _MAGIC = b"SQLite format 3\0"

@@ -14,11 +14,24 @@ from typing import Any
 from gradrace.errors import StoreError
 from gradrace.outcomes import Outcome
 from gradrace.store import schema
-from gradrace.store.contract import RACE_STATUSES, RaceRecord, RaceStatus, Store, resolve, unknown_race
+from gradrace.store.contract import RACE_STATUSES, Pulse, RaceRecord, RaceStatus, Store, resolve, unknown_race
 from gradrace.store.failures import sentences
-from gradrace.store.rows import INSERT_OUTCOME, SELECT_OUTCOMES, dump_object, load_object, outcome_of_row, outcome_row
+from gradrace.store.rows import (
+    INSERT_OUTCOME,
+    SELECT_NEW_OUTCOMES,
+    SELECT_OUTCOMES,
+    dump_object,
+    load_object,
+    outcome_of_row,
+    outcome_row,
+)
 
 _SELECT_RACE = "SELECT id, created, status, spec, plan, machine, version FROM races"
+_BEAT = (
+    "INSERT INTO pulses (race, session, number, at, said) VALUES (?, ?, 1, ?, ?) ON CONFLICT (race) DO UPDATE SET"
+    " number = CASE WHEN session = excluded.session THEN number + 1 ELSE 1 END,"
+    " session = excluded.session, at = excluded.at, said = excluded.said"
+)
 
 
 class SQLiteStore(Store):
@@ -58,7 +71,7 @@ class SQLiteStore(Store):
             raise StoreError("A race cannot be entered under an empty id. Give the hash of its spec.")
         row = (
             id,
-            datetime.now(UTC).isoformat(timespec="microseconds"),
+            _now(),
             "running",
             dump_object(f"spec of race '{id}'", spec),
             dump_object(f"plan of race '{id}'", plan),
@@ -98,7 +111,7 @@ class SQLiteStore(Store):
         doing = f"write block '{block_id}' of race '{race_id}'"
         with self._using(doing) as connection, schema.transaction(connection):
             self._require(connection, race_id)
-            if not _inserted(
+            if not _wrote_one(
                 connection, "INSERT INTO blocks (race, id) VALUES (?, ?) ON CONFLICT DO NOTHING", (race_id, block_id)
             ):
                 return False
@@ -128,7 +141,7 @@ class SQLiteStore(Store):
         text = dump_object(f"note '{key}' of race '{race_id}'", value)
         with self._using(f"write note '{key}' of race '{race_id}'") as connection, schema.transaction(connection):
             self._require(connection, race_id)
-            return _inserted(
+            return _wrote_one(
                 connection,
                 "INSERT INTO notes (race, key, value) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                 (race_id, key, text),
@@ -140,6 +153,52 @@ class SQLiteStore(Store):
             self._require(connection, race_id)
             rows = connection.execute("SELECT key, value FROM notes WHERE race = ? ORDER BY key", (race_id,)).fetchall()
             return {key: load_object(f"note '{key}' of race '{race_id}'", text) for key, text in rows}
+
+    def beat(self, race_id: str, session: str, said: dict[str, Any]) -> bool:
+        """Say how the race goes, without waiting for the disk: in WAL mode that costs the last words at most."""
+        row = (race_id, session, _now(), dump_object(f"pulse of race '{race_id}'", said))
+        with self._using(f"write the pulse of race '{race_id}'") as connection:
+            connection.execute("PRAGMA synchronous = NORMAL")
+            try:
+                with schema.transaction(connection):
+                    self._require(connection, race_id)
+                    connection.execute(_BEAT, row)
+                    (asked,) = connection.execute("SELECT stop FROM pulses WHERE race = ?", (race_id,)).fetchone()
+            finally:
+                connection.execute("PRAGMA synchronous = FULL")
+        return asked == session
+
+    def pulses(self) -> dict[str, Pulse]:
+        """What was last said of each race."""
+        with self._using("read the pulses") as connection:
+            rows = connection.execute("SELECT race, session, number, at, said, stop FROM pulses").fetchall()
+            return {
+                race: Pulse(session, number, at, load_object(f"pulse of race '{race}'", said), stop == session)
+                for race, session, number, at, said, stop in rows
+            }
+
+    def ask_to_stop(self, race_id: str) -> bool:
+        """Ask the session that spoke last to stop."""
+        with self._using(f"ask race '{race_id}' to stop") as connection, schema.transaction(connection):
+            self._require(connection, race_id)
+            return _wrote_one(connection, "UPDATE pulses SET stop = session WHERE race = ?", (race_id,))
+
+    def statuses(self) -> dict[str, RaceStatus]:
+        """Where each race stands, the newest first."""
+        with self._using("read where the races stand") as connection:
+            return dict(connection.execute("SELECT id, status FROM races ORDER BY number DESC").fetchall())
+
+    def outcomes_after(self, race_id: str, mark: int) -> tuple[list[Outcome], int]:
+        """The outcomes whose rows have a number above the mark: rows are numbered as they are written, and all stay."""
+        with self._using(f"read the outcomes of race '{race_id}'") as connection:
+            self._require(connection, race_id)
+            rows = connection.execute(SELECT_NEW_OUTCOMES, (race_id, mark)).fetchall()
+            return [outcome_of_row(row) for row in rows], rows[-1][-1] if rows else mark
+
+    def changes(self) -> int:
+        """SQLite's count of what other connections have written."""
+        with self._using("look for changes") as connection:
+            return connection.execute("PRAGMA data_version").fetchone()[0]
 
     def close(self) -> None:
         """Let go of the file; the last one to do so puts the write-ahead log's content into it."""
@@ -235,7 +294,11 @@ def _record(row: Sequence[Any]) -> RaceRecord:
     )
 
 
-def _inserted(connection: sqlite3.Connection, statement: str, values: tuple[Any, ...]) -> bool:
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def _wrote_one(connection: sqlite3.Connection, statement: str, values: tuple[Any, ...]) -> bool:
     return connection.execute(statement, values).rowcount == 1
 
 

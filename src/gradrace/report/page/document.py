@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from gradrace.outcomes import Outcome, Stage
 from gradrace.report.page.trials import first_rungs, trial_table
 from gradrace.report.record import RaceRecord
+from gradrace.report.so_far import SoFar
 from gradrace.report.summary import Race, summaries
 from gradrace.report.words import LANGUAGES, card
 from gradrace.verdict import Direction
@@ -42,9 +44,9 @@ def page_document(
         ``summary``: see ``gradrace.report.summarize``; ``labels``: the contenders, in the order of the standings;
         ``optimizers``: theirs, by label; ``brackets``: first and last index of each longest run of standings that all
         tie with each other; ``sentences``: verdict and warnings by language; ``sure``: how far the one recommended is
-        ahead of each other; ``sensitivity``, ``learning`` and ``rungs``, by label; ``trials``: the columns of the table
-        of all trials; ``cards``, by optimizer and language; ``command``: which repeats the race, or None if no command
-        line can.
+        ahead of each other; ``so_far``: who is ahead in a race that has not ended (see ``SoFar``), else None;
+        ``sensitivity``, ``learning`` and ``rungs``, by label; ``trials``: the columns of the table of all trials;
+        ``cards``, by optimizer and language; ``command``: which repeats the race, or None if no command line can.
 
     Raises:
         StoreError: the record cannot be judged.
@@ -63,10 +65,9 @@ def page_document(
         "brackets": _brackets(summary["standings"]),
         "sentences": {lang: _sentences(said) for lang, said in by_language.items()},
         "sure": _sure(summary),
+        "so_far": None if summary["standings"] else _so_far(race),
         "sensitivity": {label: _sensitivity(race, label, firsts) for label in labels},
-        "learning": {
-            label: _learning(race.of(label, Stage.CONFIRMATION), race.numbers, race.direction) for label in labels
-        },
+        "learning": {label: _learning(_shown_learning(race, label), race.numbers, race.direction) for label in labels},
         "rungs": {label: _rungs(race.of(label, Stage.TUNING)) for label in labels},
         "trials": trial_table(race, labels, firsts),
         "cards": {
@@ -76,6 +77,12 @@ def page_document(
         },
         "command": _command(record),
     }
+
+
+def _so_far(race: Race) -> list[dict[str, Any]]:
+    standings = SoFar(race.labels, race.direction)
+    standings.add(race.outcomes)
+    return standings.rows()
 
 
 def _brackets(rows: Sequence[Mapping[str, Any]]) -> list[list[int]]:
@@ -129,19 +136,42 @@ def _sensitivity(race: Race, label: str, firsts: Mapping[str, float | None]) -> 
     return {"lr": centres.tolist(), "median": _numbers(medians)}
 
 
-def _learning(confirmed: Sequence[Outcome], numbers: Mapping[str, Any], direction: Direction) -> dict[str, Any] | None:
-    """Median and range over studies of the confirmation trials, at each step at which any of them was evaluated."""
-    steps = sorted({step for outcome in confirmed for step in outcome.curve.step})
+def _shown_learning(race: Race, label: str) -> list[Outcome]:
+    """The trials whose curves are shown: those of the confirmation; before it, each study's best one so far."""
+    confirmed = race.of(label, Stage.CONFIRMATION)
+    if confirmed or race.record.status == "finished":
+        return confirmed
+    best: dict[int, tuple[tuple[int, float], Outcome]] = {}
+    for outcome in race.of(label, Stage.TUNING, Stage.EDGE):
+        if outcome.validation is not None:
+            found = (outcome.steps, sign(race.direction) * outcome.validation)
+            if outcome.study not in best or found > best[outcome.study][0]:
+                best[outcome.study] = (found, outcome)
+    return [outcome for _, outcome in best.values()]
+
+
+def _learning(shown: Sequence[Outcome], numbers: Mapping[str, Any], direction: Direction) -> dict[str, Any] | None:
+    """Median and range over studies of these trials, at each step at which any of them was evaluated.
+
+    In a race that runs still, seeds are missing; a study's first one then stands for them.
+    """
+    steps = sorted({step for outcome in shown for step in outcome.curve.step})
     if not steps:
         return None
-    studies = {study: index for index, study in enumerate(sorted({outcome.study for outcome in confirmed}))}
-    values = np.full((len(studies), numbers["seeds"], len(steps)), np.nan)
+    studies = {study: index for index, study in enumerate(sorted({outcome.study for outcome in shown}))}
     where = {step: index for index, step in enumerate(steps)}
-    for outcome in confirmed:
+    values = np.full((len(studies), numbers["seeds"], len(steps)), np.nan)
+    there = np.zeros(values.shape[:2], dtype=bool)
+    for outcome in shown:
+        place = studies[outcome.study], max(0, outcome.seed - 1)
+        there[place] = True
         for step, value in zip(outcome.curve.step, outcome.curve.validation, strict=True):
-            values[studies[outcome.study], outcome.seed - 1, where[step]] = np.nan if value is None else value
+            values[*place, where[step]] = np.nan if value is None else value
+    for study, seeds in enumerate(there):
+        values[study, ~seeds] = values[study, np.argmax(seeds)]
     found = band(values, direction)
     return {
+        "stage": shown[0].stage.value,
         "steps": steps,
         "median": _numbers(found.median),
         "low": _numbers(found.low),
@@ -152,17 +182,15 @@ def _learning(confirmed: Sequence[Outcome], numbers: Mapping[str, Any], directio
 
 def _rungs(tuning: Sequence[Outcome]) -> list[dict[str, int]]:
     """At each step at which trials of a contender ended: how many had come so far, and what became of them there."""
-    ends = sorted({outcome.steps for outcome in tuning})
+    ended = Counter((outcome.steps, outcome.status.value) for outcome in tuning)
+    ends = Counter(outcome.steps for outcome in tuning)
     return [
         {
             "step": end,
-            "reached": sum(outcome.steps >= end for outcome in tuning),
-            **{
-                status: sum(outcome.steps == end and outcome.status.value == status for outcome in tuning)
-                for status in ("dropped", "diverged", "failed", "finished")
-            },
+            "reached": sum(count for step, count in ends.items() if step >= end),
+            **{status: ended[end, status] for status in ("dropped", "diverged", "failed", "finished")},
         }
-        for end in ends
+        for end in sorted(ends)
     ]
 
 

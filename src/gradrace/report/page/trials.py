@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from gradrace.outcomes import Outcome, Stage, Status
@@ -99,6 +100,7 @@ def _last_line(error: str) -> str:
     return lines[-1] if len(lines[-1]) <= LONGEST_ERROR else f"{lines[-1][:LONGEST_ERROR]}…"
 
 
+@lru_cache(maxsize=1 << 16)  # a page that is drawn while its race runs has most of its numbers again
 def _short(value: float | None, digits: int = DIGITS) -> float | None:
     """A number at so many significant digits; None where it is not finite."""
     return None if value is None or not math.isfinite(value) else float(f"{value:.{digits}g}")

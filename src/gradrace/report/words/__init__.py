@@ -1,9 +1,9 @@
 """The words of reports in each language: interface and sentences from one catalogue of TOML files; and cards.
 
 `<lang>.toml` holds the interface of a race's page, `sentences.<lang>.toml` the sentences of a summary,
-`landscapes.<lang>.toml` the interface of the landscapes. A key is the name of its table and its own,
-`"standings.title"`; a text names what is put into it in braces, alike in every language. An optimizer's card stands in
-its own file, in every language.
+`landscapes.<lang>.toml` the interface of the landscapes, `live.<lang>.toml` what served pages have besides. A key is
+the name of its table and its own, `"standings.title"`; a text names what is put into it in braces, alike in every
+language. An optimizer's card stands in its own file, in every language.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LANGUAGES = ("en", "ko")
 """The languages there are; the first is the one that code and cards are written in."""
 
 
-PAGES = {"race": ("{lang}", "sentences.{lang}"), "landscapes": ("landscapes.{lang}",)}
+PAGES = {"race": ("{lang}", "sentences.{lang}"), "landscapes": ("landscapes.{lang}",), "live": ("live.{lang}",)}
 """The files of the catalogue that hold the texts of each page."""
 _TRANSLATIONS = {"ko": "korean"}
 """Where a card has its translation into a language."""
@@ -34,7 +34,7 @@ def words(lang: str, page: str = "race") -> dict[str, str]:
 
     Args:
         lang: one of ``LANGUAGES``.
-        page: ``"race"`` or ``"landscapes"``.
+        page: ``"race"``, ``"landscapes"``, or ``"live"`` for what the served pages have beside the first.
 
     Raises:
         SpecError: there is no such language; the message tells those there are.

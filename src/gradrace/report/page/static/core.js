@@ -1,10 +1,20 @@
 // What every part of a race's page needs: the document, intervals, tables, and how contenders are told apart.
 
-const page = read("document");
-const summary = page.summary;
-const rows = summary.standings;
-const metric = summary.workload.metric;
+let page = null;
+let summary = null;
+let rows = [];
+let metric = "";
+let coloured = []; // labels in the order of their colours, which they keep when standings put them into another
 const state = { lang: document.documentElement.dataset.defaultLang, hidden: new Set() };
+
+/** What the page shows from here on. */
+function take(found) {
+  page = found;
+  summary = page.summary;
+  rows = summary.standings;
+  metric = summary.workload.metric;
+  if (!page.labels.every((label) => coloured.includes(label))) coloured = page.labels;
+}
 
 const interval = (ends) => (ends ? `[${number(ends[0])}, ${number(ends[1])}]` : "");
 const range = (ends) => (ends ? `${number(ends[0], 2)} ${t("page.to")} ${number(ends[1], 2)}` : "–");
@@ -32,7 +42,7 @@ function table(name, head, body, attributes = {}) {
 const row = (...cells) => h("tr", null, cells.map((cell) => (cell instanceof Node && /^T[DH]$/.test(cell.tagName) ? cell : h("td", null, cell))));
 const numeric = (text) => h("td", { class: "numeric" }, text);
 
-const style = (label) => styleOf(page.labels.indexOf(label));
-const mark = (label) => markOf(page.labels.indexOf(label));
+const style = (label) => styleOf(coloured.indexOf(label));
+const mark = (label) => markOf(coloured.indexOf(label));
 const named = (label) => h("span", { class: "named", title: label }, mark(label), " ", label);
 const shown = () => page.labels.filter((label) => !state.hidden.has(label));

@@ -36,9 +36,6 @@ function paint(theme) {
   if (view.open !== null) drawCurve(view.open);
 }
 
-followTheme(paint);
-drawEverything();
-
 const watcher = new IntersectionObserver((entries) => {
   for (const { target, isIntersecting } of entries) {
     if (!isIntersecting || seen.has(target.id)) continue;
@@ -47,10 +44,51 @@ const watcher = new IntersectionObserver((entries) => {
   }
 }, { rootMargin: "400px" });
 
-/** Room for a picture before it is drawn, so that nothing jumps. */
-for (const name of Object.keys(IN_VIEW)) {
-  put(`${name}-body`, picture(400));
-  watcher.observe(document.getElementById(name));
+/** The whole page, for the first time. */
+function begin(found) {
+  take(found);
+  followTheme(paint);
+  drawEverything();
+  // Room for a picture before it is drawn, so that nothing jumps.
+  for (const name of Object.keys(IN_VIEW)) {
+    put(`${name}-body`, picture(name, 400));
+    watcher.observe(document.getElementById(name));
+  }
+}
+
+/** The page again with what has become known since; what the reader has opened, chosen and typed stays. */
+function renew(found) {
+  const restore = asItIs();
+  const open = view.open === null ? null : trialKey(view.open);
+  const chosen = page.labels[view.contender];
+  const before = page.labels.join("\n");
+  take(found);
+  view.open = open === null ? null : everyTrial().find((i) => trialKey(i) === open) ?? null;
+  if (chosen !== undefined) view.contender = page.labels.indexOf(chosen);
+  if (page.labels.join("\n") === before) drawRows();
+  else drawTrials();
+  AT_ONCE.filter((draw) => draw !== drawTrials && draw !== drawCards).forEach((draw) => draw());
+  drawChips();
+  restore();
+}
+
+/** Remembers what is unfolded, how far it is scrolled and where the keyboard is; the function that it returns restores it. */
+function asItIs() {
+  const found = (selector) => [...document.querySelectorAll("main [id$='-body'], #chips, #rows")].map((part) => [part.id, [...part.querySelectorAll(selector)]]);
+  const again = (id, selector, index) => document.getElementById(id)?.querySelectorAll(selector)[index];
+  const active = document.activeElement;
+  const [folds, boxes, keys] = ["details", ".scroll, pre", "a, button, input, select, summary, [tabindex]"];
+  const open = found(folds).flatMap(([id, all]) => all.map((node, index) => [id, index, node.open]));
+  const scrolled = found(boxes).flatMap(([id, all]) => all.flatMap((node, index) => (node.scrollLeft || node.scrollTop ? [[id, index, node.scrollLeft, node.scrollTop]] : [])));
+  const focus = found(keys).flatMap(([id, all]) => (all.includes(active) ? [[id, all.indexOf(active)]] : []));
+  return () => {
+    for (const [id, index, was] of open) {
+      const node = again(id, folds, index);
+      if (node) node.open = was;
+    }
+    for (const [id, index, left, top] of scrolled) again(id, boxes, index)?.scrollTo({ left, top, behavior: "instant" });
+    if (!active?.isConnected) focus.forEach(([id, index]) => again(id, keys, index)?.focus({ preventScroll: true }));
+  };
 }
 
 // On paper everything is there, whether it was scrolled to or not, and dark on light.
@@ -61,3 +99,5 @@ addEventListener("beforeprint", () => {
   paint("light");
 });
 addEventListener("afterprint", () => paint(onScreen));
+
+if (document.getElementById("document")) begin(read("document"));

@@ -4,15 +4,25 @@ let library = null;
 
 /** Unpacks the plotting library once. The page's policy knows its digest, and lets nothing else run. */
 function plotly() {
-  library ??= (async () => {
-    const packed = Uint8Array.from(atob(document.getElementById("library").textContent), (c) => c.charCodeAt(0));
-    const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
-    const script = document.createElement("script");
-    script.textContent = await new Response(stream).text();
-    document.head.append(script);
-    return window.Plotly;
-  })();
+  library ??= document.documentElement.dataset.library ? served() : unpacked();
   return library;
+}
+
+/** The library as a server has it. */
+function served() {
+  return new Promise((there, failed) => {
+    const script = h("script", { src: document.documentElement.dataset.library, onload: () => there(window.Plotly), onerror: failed });
+    document.head.append(script);
+  });
+}
+
+async function unpacked() {
+  const packed = Uint8Array.from(atob(document.getElementById("library").textContent), (c) => c.charCodeAt(0));
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const script = document.createElement("script");
+  script.textContent = await new Response(stream).text();
+  document.head.append(script);
+  return window.Plotly;
 }
 
 // In labels plotly reads a few tags; a label is text.
@@ -41,7 +51,10 @@ async function plot(box, alt, traces, layout) {
   box.setAttribute("aria-label", alt);
   try {
     const Plotly = await plotly();
+    const { xaxis, yaxis } = layout;
     await Plotly.react(box, traces, {
+      // What the reader has zoomed to stays while a race grows, until the axes are others.
+      uirevision: JSON.stringify([xaxis?.type, yaxis?.type, xaxis?.title.text]),
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false, hovermode: "closest", dragmode: "zoom",
       font: { family: getComputedStyle(document.body).fontFamily, size: 13, color: css("--text") },
       margin: { l: 56, r: 16, t: 16, b: 48 }, hoverlabel: { bgcolor: css("--panel"), bordercolor: css("--line"), font: { color: css("--text") } }, ...layout,
@@ -52,7 +65,15 @@ async function plot(box, alt, traces, layout) {
   }
 }
 
-const picture = (height) => h("div", { class: "picture", style: `height:${height}px` });
+const boxes = new Map();
+
+/** The box of a picture: the same each time, so that a picture changes and is not made anew. */
+function picture(name, height) {
+  if (!boxes.has(name)) boxes.set(name, h("div", { class: "picture" }));
+  const box = boxes.get(name);
+  box.style.height = `${height}px`;
+  return box;
+}
 
 function choice(name, options, current, press) {
   const buttons = options.map(([value, words]) => h("button", { type: "button", "aria-pressed": String(value === current), onclick: () => press(value) }, words));
@@ -74,7 +95,7 @@ const BAR = 0.026; // height of a safe range's bar, as a share of the picture's
 
 function drawSensitivity() {
   const { trials } = page;
-  const box = picture(430 + 10 * shown().length);
+  const box = picture("sensitivity", 430 + 10 * shown().length);
   const labels = shown();
   const tuning = trials.stages.indexOf("tuning");
   const chosen = new Set(trials.chosen);
@@ -134,7 +155,7 @@ const learning = { by: "steps", scale: null };
 
 function drawLearning() {
   const labels = shown().filter((label) => page.learning[label]);
-  const box = picture(400);
+  const box = picture("learning", 400);
   const every = page.labels.flatMap((label) => page.learning[label]?.median ?? []);
   if (every.every((value) => value === null)) return put("learning-body", nothing());
   learning.scale ??= spread(every) ? "log" : "linear";
@@ -166,10 +187,11 @@ function drawLearning() {
     const { median, low, high } = page.learning[label];
     return row(named(label), numeric(whole(step)), numeric(number(median[i])), numeric(interval([low[i], high[i]])));
   }));
+  const early = labels.some((label) => page.learning[label].stage !== "confirmation");
   put("learning-body", h("div", { class: "choices" },
     timed ? choice(t("learning.by"), [["steps", t("learning.steps")], ["seconds", t("learning.seconds")]], learning.by, switchTo("by")) : null,
     choice(t("learning.scale"), [["linear", t("learning.linear")], ["log", t("learning.log")]], learning.scale, switchTo("scale"))),
-    box, legend(t("learning.legend")),
+    box, legend(t(early ? "learning.legend_so_far" : "learning.legend")),
     numbers(table(t("learning.title"), [t("standings.contender"), t("rungs.step"), t("sensitivity.axis_y", { metric }), ""], body)));
   return plot(box, t("learning.alt", { metric, ends: listed(ends) }), traces, {
     xaxis: axis(t(learning.by === "steps" ? "learning.axis_steps" : "learning.axis_seconds"), { rangemode: "tozero" }),
@@ -182,7 +204,7 @@ function drawLearning() {
 function drawBudget() {
   const { budget } = summary;
   if (!budget || page.labels.every((label) => budget.best_of_n[label].every((value) => value === null))) return put("budget-body", nothing());
-  const [left, right] = [picture(340), picture(340)];
+  const [left, right] = [picture("budget", 340), picture("chance", 340)];
   const { trials } = summary.plan;
   const n = Array.from({ length: trials }, (_, i) => i + 1);
   const curves = (values, bands, shape) => shown().flatMap((label) => {
@@ -213,7 +235,7 @@ function drawRungs() {
   const { trials } = page;
   const labels = shown();
   if (!page.trials.contender.length) return put("rungs-body", nothing());
-  const box = picture(Math.max(160, 110 * labels.length + 60));
+  const box = picture("rungs", Math.max(160, 110 * labels.length + 60));
   const tuning = trials.stages.indexOf("tuning");
   const chosen = new Set(trials.chosen);
   const lr = trials.configuration.lr ?? [];

@@ -57,7 +57,7 @@ function warnings() {
 const sorting = { column: "place", down: false };
 
 function drawStandings() {
-  if (!rows.length) return put("standings-body", h("p", null, t("standings.none")));
+  if (!rows.length) return drawSoFar();
   const low = Math.min(...rows.map((r) => r.test.interval?.[0] ?? r.test.mean));
   const high = Math.max(...rows.map((r) => r.test.interval?.[1] ?? r.test.mean));
   const columns = [
@@ -97,6 +97,21 @@ function drawStandings() {
   });
   const lead = t(summary.workload.direction === "max" ? "standings.lead_max" : "standings.lead_min", { metric });
   put("standings-body", h("p", { class: "lead" }, lead), table(t("standings.title"), head, body, { class: "wide" }), legend(t("standings.legend")), otherMetrics());
+}
+
+/** Who is ahead in a race that has not ended. */
+function drawSoFar() {
+  const known = page.so_far ?? [];
+  if (!known.some((r) => r.trials)) return put("standings-body", h("p", null, t("standings.none")));
+  const values = known.map((r) => r.validation).filter((value) => value !== null);
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const confirmed = known[0].by === "confirmation";
+  const body = known.map((r) => row(h("th", { scope: "row" }, named(r.label)),
+    h("td", { class: "whisker" }, h("span", { class: "strong" }, number(r.validation)), r.validation === null ? null : whisker(r.validation, null, low, high, style(r.label).colour)),
+    ...["studies", "trials", "dropped", "diverged", "failed"].map((name) => numeric(whole(r[name])))));
+  const head = [t("standings.contender"), t("standings.validation", { metric }), t("so_far.studies"), t("so_far.trials"), t("so_far.dropped"), t("standings.diverged"), t("so_far.failed")];
+  put("standings-body", h("p", { class: "lead" }, h("span", { class: "status" }, t("so_far.not_final")), " ", t("so_far.lead")),
+    table(t("so_far.title"), head, body), legend(t(confirmed ? "so_far.legend_confirmation" : "so_far.legend_tuning", { metric })));
 }
 
 const small = (value, words) => (value === null ? null : h("span", { class: "small" }, words(number(value, 2))));

@@ -7,6 +7,12 @@ function trialConfiguration(i) {
   return Object.fromEntries(Object.entries(page.trials.configuration).map(([name, values]) => [name, values[i]]));
 }
 
+/** What a trial is known by, also when others have come before it. */
+function trialKey(i) {
+  const { contender, stage, study, seed, point } = page.trials;
+  return [page.trials.labels[contender[i]], stage[i], study[i], seed[i], point[i]].join("\n");
+}
+
 const everyTrial = () => page.trials.contender.map((_, i) => i);
 
 /** What a trial is found by. */
