@@ -65,6 +65,16 @@ def check(file: Annotated[Path, typer.Argument(help="A .py file that defines opt
         raise typer.Exit(1)
 
 
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of the files that race --from-config takes, for editors."""
+    import json
+
+    from gradrace.race.config import schema as made
+
+    print(json.dumps(made(), indent=2))
+
+
 @data_app.command("list")
 def data_list() -> None:
     """List the data of workloads, and what is there."""

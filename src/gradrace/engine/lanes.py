@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import queue
 import subprocess
@@ -17,6 +18,8 @@ from typing import IO, Any
 from gradrace.engine.server import current, environment
 from gradrace.engine.wire import packed, receive, send
 from gradrace.errors import GradraceError
+
+_log = logging.getLogger(__name__)
 
 MOST_IDLE_DEATHS = 4
 """Lanes that die with nothing to do die in their set-up, and will again."""
@@ -180,6 +183,7 @@ class Lanes:
             elif kind == "died":
                 task = process.task
                 idle_deaths += task is None
+                _log.warning("A lane died%s; another takes its place.", "" if task is None else f" with {task.key}")
                 if idle_deaths > MOST_IDLE_DEATHS:
                     raise GradraceError("Lanes keep dying before they are given work. What they print says why.")
                 self._replace(process)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,8 @@ from gradrace.race.result import RaceResult
 from gradrace.race.spec import Contender, RaceSpec, find_task, make_contenders, make_spec, race_id
 from gradrace.store import RaceRecord, Store, open_store
 from gradrace.workloads import Workload
+
+_log = logging.getLogger(__name__)
 
 
 def race(
@@ -193,7 +196,10 @@ def result_of(store: Store, race: str) -> RaceResult:
 def run_entry(entry: Entry, path: Path, lanes: int, quiet: bool) -> dict[str, Any]:
     """Run a race on the store at ``path`` and summarize it."""
     with ended(entry, path, lanes, quiet) as (store, record):
-        return _summary(store, record)
+        summary = _summary(store, record)
+    for warning in summary["warnings"]:
+        _log.warning("Race %s: %s", record.id, warning)
+    return summary
 
 
 @contextmanager

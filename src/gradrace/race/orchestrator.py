@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import platform
 import time
@@ -35,6 +36,8 @@ from gradrace.race.profile import profile
 from gradrace.race.spec import RaceSpec, describe
 from gradrace.race.train import Compiled, Settled, Trained, compile_program, failed_block, prepare, train_block
 from gradrace.store import RaceRecord, Store
+
+_log = logging.getLogger(__name__)
 
 CONFIRMATION = "confirmation"
 COMPILING = "compile"
@@ -102,6 +105,8 @@ def run(
                 record = store.create_race(entry.id, spec, _stored(entry, plan), machine(), __version__)
                 store.write_note(entry.id, "costs", step_costs)
             store.set_status(entry.id, "running")
+            labels = ", ".join(contender.label for contender in entry.contenders)
+            _log.info("Race %s on %s: %s; %d lanes.", entry.id, entry.task.workload.name, labels, lanes)
             racing = _Race(entry, Plan.from_dict(record.plan), store, workers, watch)
             racing.run()
             within = time.perf_counter() - started
@@ -118,6 +123,7 @@ def run(
     note = {"seconds": whole, "profile": {**seconds, "end": before + whole - sum(seconds.values())}}
     store.write_note(entry.id, f"session {len(store.notes(entry.id)):04d}", note)
     store.set_status(entry.id, "finished")
+    _log.info("Race %s has ended after %.1f seconds.", entry.id, whole)
     return store, store.race(entry.id)
 
 
@@ -165,6 +171,7 @@ class _Race:
         if blocks:
             steps = sum(block.trial_steps(constant) for block in missing)
             trials = sum(len(block.trials) for block in blocks)
+            _log.info("Race %s, %s: %d trials, %d blocks to train.", self.entry.id, name, trials, len(missing))
             self.watch.stage(name, trials, steps, 0 if name == CONFIRMATION else self._confirmation_steps())
         for block in blocks:
             if block.id in self.done:
@@ -178,13 +185,18 @@ class _Race:
             block = by_id[result.key]
             trained: Trained = result.value or Trained(failed_block(block, str(result.error)))
             outcomes = trained.outcomes
+            if result.error is not None:
+                _log.error("Block %s failed: %s", block.id, result.error)
             if trained.chunk:
+                _log.warning("Block %s ran out of memory and trained %d trials at a time.", block.id, trained.chunk)
                 self.store.write_note(self.entry.id, f"memory {block.id}", {"chunk": trained.chunk})
             if trained.fallback:
+                _log.warning("Block %s fell back to another way of training: %s", block.id, trained.fallback)
                 self.store.write_note(self.entry.id, f"fallback {block.id}", {"error": trained.fallback})
             began = time.perf_counter()
             self.store.write_block(self.entry.id, block.id, outcomes)
             self.writing += time.perf_counter() - began
+            _log.debug("Block %s of race %s is stored: %d trials.", block.id, self.entry.id, len(outcomes))
             known.update({outcome.trial: outcome for outcome in outcomes})
             self.watch.block(outcomes, trained=True)
         return [known[trial.id] for block in blocks for trial in block.trials]
