@@ -15,7 +15,7 @@ export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup race test test-slow check format-check lint types layers docs format bench lock clean always
+.PHONY: help setup race test test-slow check format-check lint types layers audit docs format bench lock clean always
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1:/p' Makefile | awk -F': +' '{ printf "make %-13s %s\n", $$1, $$2 }'
@@ -58,7 +58,7 @@ test-slow: $(READY)  ## the tests marked slow
 	@echo "== slow tests"
 	@$(PY) -m pytest -q -n 2 -m slow $(ARGS) || test $$? -eq 5 # 5: there are none
 
-check: format-check lint types layers test docs  ## all that has to hold before a change lands
+check: format-check lint types layers audit test docs  ## all that has to hold before a change lands
 
 format-check: $(READY)
 	@echo "== format"
@@ -75,6 +75,10 @@ types: $(READY)
 layers: $(READY)
 	@echo "== layers"
 	@out=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$out"; exit 1; }
+
+audit: $(READY)  ## known vulnerabilities of the locked versions, where the network allows
+	@echo "== audit"
+	@$(PY) benchmarks/audit.py
 
 docs: $(READY)  ## the pages, into site/
 	@echo "== docs"

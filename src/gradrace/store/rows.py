@@ -14,8 +14,9 @@ _COLUMNS = (
     "trial, stage, contender, study, seed, point, status, steps, diverged_at, error,"
     " validation, validation_loss, test, test_loss, seconds, configuration, curve, others"
 )
-INSERT_OUTCOME = f"INSERT INTO outcomes (race, block, {_COLUMNS}) VALUES (?, ?{', ?' * len(_COLUMNS.split(','))})"
-SELECT_OUTCOMES = f"SELECT {_COLUMNS} FROM outcomes WHERE race = ? ORDER BY trial"
+# What is put together here are the names above; values are bound.
+INSERT_OUTCOME = f"INSERT INTO outcomes (race, block, {_COLUMNS}) VALUES (?, ?{', ?' * len(_COLUMNS.split(','))})"  # noqa: S608
+SELECT_OUTCOMES = f"SELECT {_COLUMNS} FROM outcomes WHERE race = ? ORDER BY trial"  # noqa: S608
 
 
 def outcome_row(race: str, block: str, outcome: Outcome) -> tuple[Any, ...]:
