@@ -17,15 +17,23 @@ NOT_OURS: dict[str, str] = {}
 """Findings that do not touch this project, with the reason."""
 
 # OSV is a database of vulnerabilities; the other service would ask the package registry about every package by name.
-OPTIONS = ("--service", "osv", "--no-deps", "--disable-pip", "--progress-spinner", "off", "--timeout", "5")
+OPTIONS = (
+    "--vulnerability-service",
+    "osv",
+    "--no-deps",
+    "--disable-pip",
+    "--progress-spinner",
+    "off",
+    "--timeout",
+    "5",
+)
 COMMAND = (sys.executable, "-m", "pip_audit")
 
 
 def audit(command: tuple[str, ...] = COMMAND, lock: Path = LOCK, seconds: float = SECONDS) -> tuple[int, str]:
     """The exit code, and what to print."""
     ignored = [word for known in NOT_OURS for word in ("--ignore-vuln", known)]
-    # Spelled out, pip-audit takes the path for that of a project.
-    words = [*command, "-r", str(lock), *OPTIONS, *ignored]
+    words = [*command, "--requirement", str(lock), *OPTIONS, *ignored]
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired:
