@@ -20,7 +20,7 @@ from gradrace.outcomes import Outcome
 from gradrace.race.ahead import lanes_ahead
 from gradrace.race.defaults import DEFAULT_CONTENDERS
 from gradrace.race.orchestrator import Entry, Silent, Watch, has_ended, lane_count, run
-from gradrace.race.reporting import check_page, check_writable, write_whole
+from gradrace.race.reporting import as_written, check_page, check_writable, write_whole
 from gradrace.race.result import RaceResult
 from gradrace.race.spec import Contender, RaceSpec, find_task, make_contenders, make_spec, race_id
 from gradrace.store import RaceRecord, Store, open_store
@@ -190,7 +190,9 @@ def raced(
 
 def result_of(store: Store, race: str) -> RaceResult:
     """The result of a stored race, or how far it is."""
-    return RaceResult(_summary(store, store.race(race)))
+    record = store.race(race)
+    with as_written(record.id):
+        return RaceResult(_summary(store, record))
 
 
 def run_entry(entry: Entry, path: Path, lanes: int, quiet: bool) -> dict[str, Any]:

@@ -103,8 +103,11 @@ def dump_object(what: str, value: dict[str, Any]) -> str:
 def load_object(what: str, text: str) -> dict[str, Any]:
     """The JSON object that `dump_object` wrote."""
     try:
-        return json.loads(text)
-    except (TypeError, ValueError) as error:
+        found = json.loads(text)
+        if not isinstance(found, dict):
+            raise TypeError(f"it is a {type(found).__name__}, not an object")
+        return found
+    except (TypeError, ValueError, RecursionError) as error:
         raise StoreError(
             f"The stored {what} cannot be read: {error}. "
             "The file was changed by another program: restore it from a copy, or choose another store."
