@@ -27,7 +27,12 @@ def fuzzed(usual: int, share: float) -> settings:
         database=None,
         deadline=None,
         phases=[Phase.explicit, Phase.generate],  # to shrink an input that writes files takes minutes
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[
+            HealthCheck.too_slow,
+            HealthCheck.filter_too_much,
+            HealthCheck.data_too_large,
+            HealthCheck.large_base_example,
+        ],
     )
 
 
