@@ -131,7 +131,11 @@ def space_from_dict(values: Mapping[str, Any]) -> Dimension:
 
 
 def _check_range(low: float, high: float) -> None:
-    if not (math.isfinite(low) and math.isfinite(high)):
+    try:
+        finite = math.isfinite(low) and math.isfinite(high)
+    except OverflowError:  # a whole number that no float reaches
+        finite = False
+    if not finite:
         refuse(SpecError(f"The bounds of a search space must be finite numbers, but are {low} and {high}."))
     elif low >= high:
         refuse(

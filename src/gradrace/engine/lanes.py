@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import os
 import queue
@@ -19,6 +20,8 @@ from typing import IO, Any
 from gradrace.engine.server import current, environment
 from gradrace.engine.wire import packed, receive, send
 from gradrace.errors import GradraceError
+
+_log = logging.getLogger(__name__)
 
 MOST_IDLE_DEATHS = 4
 """Lanes that die with nothing to do, one after another, die in their set-up, and will again."""
@@ -234,6 +237,7 @@ class Lanes:
                 raise value if isinstance(value, GradraceError) else GradraceError(value)
             elif kind in ("died", "silent"):
                 idle_deaths += task is None
+                _log.warning("A lane died%s; another takes its place.", "" if task is None else f" with {task.key}")
                 if idle_deaths > MOST_IDLE_DEATHS:
                     raise GradraceError("Lanes keep dying before they are given work. What they print says why.")
                 code = self._replace(process)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_module
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,12 +21,14 @@ from gradrace.race.defaults import DEFAULT_CONTENDERS
 from gradrace.race.limits import PATIENCE, SAVE_EVERY, Limits
 from gradrace.race.orchestrator import Entry, Silent, Watch, has_ended, lane_count, run
 from gradrace.race.places import store_path
-from gradrace.race.reporting import check_page, check_writable, write_whole
+from gradrace.race.reporting import as_written, check_page, check_writable, write_whole
 from gradrace.race.result import RaceResult
 from gradrace.race.resuming import check_resumable
 from gradrace.race.spec import Contender, RaceSpec, find_task, make_contenders, make_spec, race_id
 from gradrace.store import RaceRecord, Store, open_store
 from gradrace.workloads import Workload
+
+_log = logging.getLogger(__name__)
 
 
 def race(
@@ -199,13 +202,18 @@ def raced(
 
 def result_of(store: Store, race: str) -> RaceResult:
     """The result of a stored race, or how far it is."""
-    return RaceResult(_summary(store, store.race(race)))
+    record = store.race(race)
+    with as_written(record.id):
+        return RaceResult(_summary(store, record))
 
 
 def run_entry(entry: Entry, path: Path, lanes: int, quiet: bool) -> dict[str, Any]:
     """Run a race on the store at ``path`` and summarize it."""
     with ended(entry, path, lanes, quiet) as (store, record):
-        return _summary(store, record)
+        summary = _summary(store, record)
+    for warning in summary["warnings"]:
+        _log.warning("Race %s: %s", record.id, warning)
+    return summary
 
 
 @contextmanager

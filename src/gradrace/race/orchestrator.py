@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import platform
 import time
@@ -38,6 +39,8 @@ from gradrace.race.rescue import Rescue
 from gradrace.race.spec import RaceSpec, describe
 from gradrace.race.train import Compiled, Settled, Trained, compile_program, prepare, train_block
 from gradrace.store import RaceRecord, Store
+
+_log = logging.getLogger(__name__)
 
 CONFIRMATION = "confirmation"
 COMPILING = "compile"
@@ -105,6 +108,8 @@ def run(
                 record = store.create_race(entry.id, spec, _stored(entry, plan), machine(), __version__)
                 store.write_note(entry.id, "costs", step_costs)
             store.set_status(entry.id, "running")
+            labels = ", ".join(contender.label for contender in entry.contenders)
+            _log.info("Race %s on %s: %s; %d lanes.", entry.id, entry.task.workload.name, labels, lanes)
             with pulse(entry.id, store, entry.task.workload.scored_by.direction, len(workers), watch) as told:
                 racing = _Race(entry, Plan.from_dict(record.plan), store, workers, told)
                 racing.run()
@@ -123,6 +128,7 @@ def run(
     saving.forget_race(entry.id)
     store.write_note(entry.id, f"session {len(store.notes(entry.id)):04d}", note)
     store.set_status(entry.id, "finished")
+    _log.info("Race %s has ended after %.1f seconds.", entry.id, whole)
     return store, store.race(entry.id)
 
 
@@ -170,6 +176,7 @@ class _Race:
         if blocks:
             steps = sum(block.trial_steps(constant) for block in missing)
             trials = sum(len(block.trials) for block in blocks)
+            _log.info("Race %s, %s: %d trials, %d blocks to train.", self.entry.id, name, trials, len(missing))
             self.watch.stage(name, trials, steps, 0 if name == CONFIRMATION else self._confirmation_steps())
         for block in blocks:
             if block.id in self.done:
@@ -185,6 +192,8 @@ class _Race:
                 dead.append((by_id[result.key], result.error))
             else:
                 block = by_id[result.key]
+                if result.error is not None:
+                    _log.error("Block %s failed: %s", block.id, result.error)
                 trained: Trained = result.value or Trained(failed_block(block, str(result.error)))
                 known.update(self._keep(block, trained))
         for block, cause in dead:
@@ -199,12 +208,17 @@ class _Race:
             "saved": {"step": trained.resumed} if trained.resumed else None,
             "not saved": {"reason": trained.ignored} if trained.ignored else None,
         }
+        if trained.chunk:
+            _log.warning("Block %s ran out of memory and trained %d trials at a time.", block.id, trained.chunk)
+        if trained.fallback:
+            _log.warning("Block %s fell back to another way of training: %s", block.id, trained.fallback)
         for what, note in told.items():
             if note is not None:
                 self.store.write_note(self.entry.id, f"{what} {block.id}", note)
         began = time.perf_counter()
         self.store.write_block(self.entry.id, block.id, trained.outcomes)
         self.writing += time.perf_counter() - began
+        _log.debug("Block %s of race %s is stored: %d trials.", block.id, self.entry.id, len(trained.outcomes))
         saving.forget(self.entry.id, block.id)
         self.watch.block(trained.outcomes, trained=True)
         return {outcome.trial: outcome for outcome in trained.outcomes}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from gradrace.errors import SpecError
+from gradrace.errors import GradraceError, SpecError, StoreError
 from gradrace.optimizers import optimizers
 from gradrace.store import Store
 
@@ -21,7 +23,25 @@ def page_of(store: Store, race: str) -> dict[str, Any]:
     from gradrace.report.page import page_document  # which takes scipy along
 
     record = store.race(race)
-    return page_document(record, store.outcomes(record.id), store.notes(record.id), cards())
+    with as_written(record.id):
+        return page_document(record, store.outcomes(record.id), store.notes(record.id), cards())
+
+
+@contextmanager
+def as_written(race: str) -> Iterator[None]:
+    """Have whatever is raised by a stored race that gradrace did not write so become a sentence.
+
+    A store may come from anybody, and each of its texts may be JSON that nothing here expects.
+    """
+    try:
+        yield
+    except GradraceError:
+        raise
+    except Exception as error:
+        raise StoreError(
+            f"Race '{race}' cannot be shown: the store does not hold it as gradrace writes it "
+            f"({type(error).__name__}: {error}). The file was changed by another program: restore it from a copy."
+        ) from error
 
 
 def cards() -> dict[str, dict[str, Any]]:
