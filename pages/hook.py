@@ -10,6 +10,7 @@ from typing import Any
 import api_pages
 import claim_pages
 import optimizer_pages
+import verdict_page
 import workload_pages
 from mkdocs.structure.files import File, Files
 
@@ -33,6 +34,7 @@ def made() -> dict[str, str]:
         **workload_pages.pages(),
         **claim_pages.pages(),
         **api_pages.pages(),
+        "read-a-verdict.md": verdict_page.text(),
     }
 
 

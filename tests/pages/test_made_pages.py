@@ -85,3 +85,13 @@ def test_a_public_name_says_what_it_takes_and_raises(name: str) -> None:
     if inspect.isclass(thing):
         methods = [known for known in vars(thing).values() if inspect.isfunction(known)]
         assert all(known.__doc__ for known in methods if not known.__name__.startswith("_"))
+
+
+def test_the_cases_of_a_verdict_are_what_they_are_called(maker: Any) -> None:
+    found = maker("verdict_page").cases()
+    assert {case.pair["decision"] for name, case in found.items() if name != "clear"} == {"no detectable difference"}
+    assert found["clear"].wins() in {0, len(found["clear"].a)}
+    low, high = found["clear"].pair["interval"]
+    assert low > 0 or high < 0
+    assert abs(found["luck"].pair["effect_size"]) > abs(found["tie"].pair["effect_size"])
+    assert 0 < found["tie"].wins() < len(found["tie"].a)
