@@ -196,7 +196,8 @@ class Optimizer:
             instead adds in every update; the drop-in class starts them there and passes None for the hyperparameter.
         sparse: whether, without weight decay, a gradient of 0 changes nothing, so that a sparse gradient can be applied
             to the rows it has.
-        cases, bad_inputs: what its tests try.
+        cases: settings in which its tests compare it with its oracle.
+        bad_inputs: settings that must be refused.
     """
 
     name: str
