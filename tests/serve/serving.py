@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,19 +47,24 @@ def write(store: Store, outcomes: list[Outcome], block: str, id: str = ID) -> No
     store.write_block(id, block, outcomes)
 
 
-def finish(store: Store, id: str = ID) -> None:
+def finish(store: Store, id: str = ID, label: str = "a") -> None:
     """Confirmation, notes and the end."""
-    write(store, confirmed(A, B), "confirmation", id)
+    write(store, _renamed(confirmed(A, B), label), "confirmation", id)
     for key, note in notes().items():
-        store.write_note(id, key, note)
+        store.write_note(id, key, json.loads(json.dumps(note).replace('"a"', json.dumps(label))))
     store.set_status(id, "finished")
 
 
-def finished(store: Store, id: str = ID, **changes: Any) -> None:
+def finished(store: Store, id: str = ID, label: str = "a", **changes: Any) -> None:
     """A race that has ended."""
-    enter(store, id, **changes)
-    write(store, tuned(), "tuning", id)
-    finish(store, id)
+    enter(store, id, label, **changes)
+    write(store, _renamed(tuned(), label), "tuning", id)
+    finish(store, id, label)
+
+
+def _renamed(outcomes: list[Outcome], label: str) -> list[Outcome]:
+    """The same outcomes, of a contender that is called otherwise."""
+    return [one if one.contender == "b" else replace(one, contender=label) for one in outcomes]
 
 
 @dataclass
@@ -88,10 +93,15 @@ class Served:
     def origin(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def get(self, path: str, method: str = "GET", body: bytes | None = None, **headers: str) -> Answer:
-        """One request; ``_`` in a header's name stands for ``-``."""
+    def get(self, path: str, **headers: str) -> Answer:
+        """What is answered to a GET; ``_`` in a header's name stands for ``-``."""
+        return self.send("GET", path, **headers)
+
+    def send(self, method: str, path: str, **headers: str) -> Answer:
+        """What is answered to a request without a body, or with the one that ``Body`` stands for."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
+            body = headers.pop("Body", None)
             named = {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request(method, path, body, named)
             answer = connection.getresponse()
@@ -102,7 +112,7 @@ class Served:
     def post(self, path: str, **headers: str) -> Answer:
         """A change, asked for as a page of the server does, but for the headers."""
         known = {"Origin": self.origin, "X_Gradrace_Token": self.settings.changes}
-        return self.get(path, "POST", **{**known, **headers})
+        return self.send("POST", path, **{**known, **headers})
 
     def state(self, id: str = ID) -> dict[str, Any]:
         return self.get(f"/api/races/{id}").json
@@ -136,7 +146,7 @@ def messages(answer: http.client.HTTPResponse) -> Iterator[tuple[str, Any]]:
 def serving(path: Path, **options: Any) -> Iterator[Served]:
     """A server of a store for as long as the context lasts."""
     cards: dict[str, Any] = options.pop("cards", {})
-    server = Server(Settings(path, port=0, **options), cards)
+    server = Server(Settings(path, **{"port": 0, **options}), cards)
     thread = threading.Thread(target=server.run)
     thread.start()
     try:

@@ -23,7 +23,7 @@ from report.stored_race import tuned
 def test_what_is_too_large_is_refused(store: Store, served: Served) -> None:
     enter(store)
     assert served.get("/?" + "x" * 3000).status == 414
-    assert served.get("/", "POST", b"x" * 2000, Origin=served.origin).status == 413
+    assert served.send("POST", "/", Body="x" * 2000, Origin=served.origin).status == 413
     chunked = (
         b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\n"
     )

@@ -10,7 +10,7 @@ try {
   document.addEventListener("click", (event) => {
     const lang = event.target.closest?.("#languages button")?.lang;
     if (lang) localStorage.setItem("gradrace.lang", lang);
-  });
+  }, true); // before the buttons are made anew
 } catch {
   // A browser that keeps nothing asks again.
 }

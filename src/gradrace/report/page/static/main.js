@@ -17,7 +17,11 @@ function drawChips() {
   drawSeen();
 }
 
-const drawSeen = () => seen.forEach((name) => IN_VIEW[name]());
+function drawSeen() {
+  const restore = asItIs();
+  seen.forEach((name) => IN_VIEW[name]());
+  restore();
+}
 
 function drawWords() {
   drawTexts(t("page.title", { workload: summary.workload.name, race: summary.race.id }), t("page.footer", { version: summary.gradrace }), drawEverything);
