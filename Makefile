@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+INPUTS ?= 50000
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,7 +16,7 @@ export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup race test test-slow check format-check lint types layers docs format bench lock clean always
+.PHONY: help setup race test test-slow check format-check lint types layers audit docs format fuzz bench lock clean always
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1:/p' Makefile | awk -F': +' '{ printf "make %-13s %s\n", $$1, $$2 }'
@@ -58,7 +59,7 @@ test-slow: $(READY)  ## the tests marked slow
 	@echo "== slow tests"
 	@$(PY) -m pytest -q -n 2 -m slow $(ARGS) || test $$? -eq 5 # 5: there are none
 
-check: format-check lint types layers test docs  ## all that has to hold before a change lands
+check: format-check lint types layers audit test docs  ## all that has to hold before a change lands
 
 format-check: $(READY)
 	@echo "== format"
@@ -76,6 +77,10 @@ layers: $(READY)
 	@echo "== layers"
 	@out=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$out"; exit 1; }
 
+audit: $(READY)  ## known vulnerabilities of the locked versions, where the network allows
+	@echo "== audit"
+	@$(PY) benchmarks/audit.py
+
 docs: $(READY)  ## the pages, into site/
 	@echo "== docs"
 	@out=$$($(PY) -m mkdocs build --strict 2>&1) || { echo "$$out"; exit 1; } # with --quiet it would count no warnings
@@ -83,6 +88,9 @@ docs: $(READY)  ## the pages, into site/
 format: $(READY)  ## formats, and mends what the linter can mend
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --fix .
+
+fuzz: $(READY)  ## 50,000 garbled stores, files and specs; another number: make fuzz INPUTS=5000
+	@GRADRACE_FUZZ=$(INPUTS) $(PY) -m pytest -q -n 2 tests/fuzz $(ARGS)
 
 bench: $(READY)  ## gradrace against its peers: docs/benchmarks.md, docs/benchmarks.json
 	@$(PY) -m pip install -qq -r requirements-bench.lock

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -35,7 +36,10 @@ class InlineLanes:
         function(self.state, lambda trial_steps: None, *arguments)
 
     def run(
-        self, tasks: Sequence[Task], progress: Callable[[int], None] = lambda trial_steps: None
+        self,
+        tasks: Sequence[Task],
+        progress: Callable[[int], None] = lambda trial_steps: None,
+        patience: float = math.inf,
     ) -> Iterator[Result]:
         for task in tasks:
             type(self).ran.append(task.key)

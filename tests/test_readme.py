@@ -27,14 +27,11 @@ def test_the_readmes_example_runs(tmp_path: Path) -> None:
 @pytest.mark.parametrize("option", sorted(set(re.findall(r"--[a-z][a-z-]+", README)) - {"--help"}))
 def test_every_option_it_names_exists(option: str) -> None:
     from gradrace.cli._evidence import claims
+    from gradrace.cli._exporting import export, plot
     from gradrace.cli._landscapes import landscapes
     from gradrace.cli._racing import race
     from gradrace.cli._reporting import report
 
     name = option.removeprefix("--").replace("-", "_")
-    assert name in {
-        *race.__annotations__,
-        *claims.__annotations__,
-        *report.__annotations__,
-        *landscapes.__annotations__,
-    }
+    commands = (race, claims, report, plot, export, landscapes)
+    assert name in {known for command in commands for known in command.__annotations__}

@@ -6,6 +6,7 @@ and what needs no torch (a stored verdict) does without it.
 
 import importlib
 import importlib.util
+import logging
 import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -89,4 +90,5 @@ class _Public(ModuleType):
         return sorted({*super().__dir__(), *__all__})
 
 
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # who wants the log adds a handler
 sys.modules[__name__].__class__ = _Public

@@ -15,7 +15,8 @@ class LogUniform:
     """A positive value whose logarithm is uniform: ``low * (high / low) ** u``.
 
     Args:
-        low, high: the range; both positive, low below high.
+        low: the least value; above 0.
+        high: the greatest; above ``low``.
         one_minus: tune ``1 - value`` on this scale instead (momentum 0.9 and 0.99 are then as far apart as they act).
         from_trials: tune this hyperparameter only in studies with at least this many trials; else its default stays.
         limit: no extension of the range goes beyond this value (of the scale that is sampled).
@@ -60,7 +61,13 @@ class LogUniform:
 
 @dataclass(frozen=True)
 class Uniform:
-    """A value uniform between ``low`` and ``high``."""
+    """A value uniform between ``low`` and ``high``.
+
+    Args:
+        low: the least value.
+        high: the greatest; above ``low``.
+        from_trials: tune this hyperparameter only in studies with at least this many trials; else its default stays.
+    """
 
     low: float
     high: float
@@ -88,7 +95,12 @@ class Uniform:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of a few numbers, each with equal share of the coordinate."""
+    """One of a few numbers, each with equal share of the coordinate.
+
+    Args:
+        values: the numbers; at least one.
+        from_trials: tune this hyperparameter only in studies with at least this many trials; else its default stays.
+    """
 
     values: tuple[float, ...]
     from_trials: int = 1
@@ -131,7 +143,11 @@ def space_from_dict(values: Mapping[str, Any]) -> Dimension:
 
 
 def _check_range(low: float, high: float) -> None:
-    if not (math.isfinite(low) and math.isfinite(high)):
+    try:
+        finite = math.isfinite(low) and math.isfinite(high)
+    except OverflowError:  # a whole number that no float reaches
+        finite = False
+    if not finite:
         refuse(SpecError(f"The bounds of a search space must be finite numbers, but are {low} and {high}."))
     elif low >= high:
         refuse(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from gradrace.claims import _settle as settling
 from gradrace.claims._settle import ClaimsResult, settle
 from gradrace.data import Wheel
 from gradrace.errors import SpecError
+from gradrace.race import api
 from gradrace.race.api import race
 from gradrace.race.orchestrator import Entry
 from gradrace.store import open_store
@@ -104,7 +107,7 @@ def made_up(monkeypatch: pytest.MonkeyPatch, made_claims: None) -> list[Entry]:
     table = around(1.0, studies=3)
     known = made({"sgd": table, "adam": table}, name="linear", tuning={"sgd": np.ones((3, 4)), "adam": np.ones((3, 4))})
 
-    def raced(entry: Entry, path: Path, lanes: int | None, quiet: bool) -> Any:
+    def raced(entry: Entry, path: Path, kept: ExitStack, lanes: int | None, quiet: bool) -> Any:
         entries.append(entry)
         return known.summary, known.outcomes
 
@@ -157,6 +160,26 @@ def test_within_one_suite_a_race_is_run_or_read_once(store: Path, made_up: list[
     result = settle(["true", "untrue", "true"], store=store)
     assert len(made_up) == 1
     assert [settled.races for settled in result.settled] == [{"only": made_up[0].id}] * 3
+
+
+def test_all_races_of_a_suite_have_lanes_from_one_set_of_imports_and_none_if_all_have_ended(
+    store: Path, made_claims: None, inline_lanes: type[InlineLanes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    @contextmanager
+    def ahead(device: str) -> Iterator[None]:
+        told.append("asked for")
+        yield
+        told.append(f"closed after {blocks(inline_lanes)} blocks")
+
+    monkeypatch.setattr(api, "lanes_ahead", ahead)
+    two = [made_claim("true", complete), made_claim("elsewhere", complete, workload="quadratic")]
+    monkeypatch.setattr(settling, "claims", lambda: {one.name: one for one in two})
+    settle(store=store)
+    assert told == [*["asked for"] * 2, *[f"closed after {blocks(inline_lanes)} blocks"] * 2]
+    settle(store=store)
+    assert len(told) == 4
 
 
 def test_quick_and_another_seed_are_other_races(store: Path, made_up: list[Entry]) -> None:

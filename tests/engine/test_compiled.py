@@ -67,7 +67,7 @@ def assert_agrees_with_the_loop(engine: Vectorized, streams: int = 1) -> None:
 def everything(trials: VectorizedTrials) -> list[Tensor]:
     """All that a block is made of."""
     states = [tensor for group in trials._groups for tensor in group.state[""]]
-    return [trials._flat, *trials._own[0].values(), *states]
+    return [trials._at.flat, *trials._own[0].values(), *states]
 
 
 def assert_same(one: VectorizedTrials, other: VectorizedTrials) -> None:
@@ -168,6 +168,15 @@ def test_large_programs_that_evaluate_run_as_they_were_traced(most: int, monkeyp
     assert engine.programs.obstacle is None
 
 
+@pytest.mark.parametrize("most", [0, programs.MOST_TRACED])
+def test_large_programs_that_evaluate_are_not_traced(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(programs, "MOST_TRACED", most)
+    engine = Vectorized(WORK)
+    assert_agrees_with_the_loop(engine)
+    assert {key[0][0] for key in engine.programs._traced} == {"gradients"} | ({"judged", "score"} if most else set())
+    assert engine.programs.tracing > 0
+
+
 # --- where there are none ---
 
 
@@ -237,7 +246,7 @@ def test_a_trial_is_the_same_alone_to_the_last_bit(engine: Vectorized, streams: 
     for row, one in enumerate(trials(streams)):
         alone = engine.start([one], TRAINING)
         assert_close(alone.train(STEPS), [losses[row]], 1e-14)  # PyTorch adds up a column in another order
-        assert torch.equal(alone._flat[0], many._flat[row])
+        assert torch.equal(alone._at.flat[0], many._at.flat[row])
 
 
 @pytest.mark.parametrize("streams", [1, 2])

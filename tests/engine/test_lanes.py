@@ -153,12 +153,38 @@ def test_a_death_costs_at_most_its_task(lanes: Lanes, tmp_path: Path) -> None:
     assert {key: result.value for key, result in results.items() if key.isdigit()} == {str(n): n * n for n in range(6)}
     assert results["dies once"].value == "prepared"  # in a lane that was prepared like the one it replaced
     assert isinstance(results["dies"].error, LaneDied)
-    assert str(results["dies"].error) == "The process that trained this block died, twice."
+    assert str(results["dies"].error) == "The process that trained this died, twice: it exited with status 3."
+    assert results["dies"].error.code == 3
     assert [key for key, result in results.items() if result.error is not None] == ["dies"]
     after = pids(lanes)
     assert len(after) == 2
     assert not before & after
     assert all(map(ends_soon, before))
+
+
+def test_how_a_lane_died_is_told(lanes: Lanes) -> None:
+    for number, words, memory in (
+        (signal.SIGSEGV, "it crashed in native code (SIGSEGV)", False),
+        (signal.SIGKILL, "it was killed (SIGKILL), as the system does when memory runs out", True),
+        (signal.SIGTERM, "it was ended by SIGTERM", False),
+    ):
+        (result,) = lanes.run([Task("killed", tasks.end_by, (int(number),), tries=1)])
+        assert isinstance(result.error, LaneDied)
+        assert str(result.error) == f"The process that trained this died: {words}."
+        assert (result.error.code, result.error.memory) == (-number, memory)
+
+
+def test_a_lane_that_says_nothing_is_stopped_and_one_that_does_is_not(lanes: Lanes) -> None:
+    given = [Task("hangs", tasks.hang, ()), Task("works", tasks.work_on, (2.5,)), Task("last", tasks.square, (2,))]
+    began = time.monotonic()
+    results = by_key(lanes.run(given, patience=1.0))
+    assert 1.0 <= time.monotonic() - began < 30
+    assert (results["works"].value, results["last"].value) == ("done", 4)
+    error = results["hangs"].error
+    assert isinstance(error, LaneDied)
+    assert str(error).startswith("The process that trained this made no headway for 1 seconds and was stopped. ")
+    assert error.silent == 1.0
+    assert not error.memory
 
 
 def test_a_task_may_wait_until_the_result_of_another_was_dealt_with(lanes: Lanes, tmp_path: Path) -> None:

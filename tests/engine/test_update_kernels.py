@@ -79,9 +79,9 @@ def test_averages_are_evaluated_alike(engine: Vectorized, name: str, monkeypatch
     kernels, plain = both(engine, given, monkeypatch)
     for trials in (kernels, plain):
         trials.train(STEPS)
-    averages, trained = kernels._groups[0].evaluated(kernels._flat), kernels._flat
+    averages, trained = kernels._groups[0].evaluated(kernels._at.flat), kernels._at.flat
     assert float((averages - trained).abs().max()) > 1e-4  # else nothing below would notice that they are not used
-    assert torch.allclose(averages, plain._groups[0].evaluated(plain._flat), rtol=1e-9, atol=0)
+    assert torch.allclose(averages, plain._groups[0].evaluated(plain._at.flat), rtol=1e-9, atol=0)
     assert_agree(kernels, plain, 2 * STEPS)
 
 
@@ -93,7 +93,7 @@ def test_state_is_whole_between_calls_and_unchanged_by_an_evaluation(engine: Vec
     for until in range(1, STEPS + 1):
         pieces.train(until)
         pieces.evaluate("validation")
-    assert torch.equal(once._flat, pieces._flat)
+    assert torch.equal(once._at.flat, pieces._at.flat)
     one, other = once._groups[0].state[""], pieces._groups[0].state[""]
     assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
     scalars = once._groups[0]._fields(groups.Kind.SCALAR)

@@ -14,10 +14,11 @@ from gradrace.landscapes import Landscapes
 from gradrace.landscapes._script import rule_program
 from gradrace.landscapes._unrolled import Unroller
 from gradrace.landscapes.surfaces import surfaces
-from gradrace.optim._trace import Untraceable
+from gradrace.optim._trace import Untraceable, Value
 from gradrace.optimizers import find, optimizers
 
 TOLERANCE = 1e-9
+DIVIDE_BY_A_LENGTH = {"lamb", "lars", "muon"}  # of two numbers, whose squares PyTorch adds otherwise
 NOT_SHOWN = {"soap"}  # it turns into the eigenvectors of a matrix
 
 
@@ -64,9 +65,9 @@ def test_every_rule_walks_as_in_torch(name: str, place: str, walks: dict[str, An
 @pytest.mark.slow
 @pytest.mark.parametrize("place", sorted(surfaces()))
 def test_every_surface_is_walked_as_in_torch(place: str, landscapes: Landscapes) -> None:
-    """The first six; where the last bit of a cosine decides which way a point rolls, walks may part later."""
+    """All but those that divide by a length, of which the last bit grows where a walk is chaotic."""
     found = run(landscapes, WALK_ALL, surfaces=[place], seed=0)
-    for name in landscapes.shown:
+    for name in landscapes.programs.keys() - DIVIDE_BY_A_LENGTH:
         agree(name, place, found[f"{place} {name}"])
 
 
@@ -171,13 +172,18 @@ def test_what_moves_and_sums_is_written_out() -> None:
         both = torch.stack([sums, sums]).flatten()
     values: dict[int, float] = {value.place: float(at) for at, value in enumerate(inputs)}
     do = {"add.Tensor": lambda a, b: a + b, "mul.Tensor": lambda a, b: a * b, "div.Tensor": lambda a, b: a / b}
+
+    def number(argument: Value | float | None) -> float:
+        assert argument is not None
+        return values[argument.place] if isinstance(argument, Value) else argument
+
     for operation in unroller.operations:
-        known = [values[a.place] if hasattr(a, "place") else float(a) for a in operation.arguments]
+        known = [number(argument) for argument in operation.arguments]
         one = operation.name == "sqrt.default"
         values[operation.result.place] = math.sqrt(known[0]) if one else do[operation.name](*known)
 
     def computed(tensor: Tensor) -> list[float]:
-        return [values[atom.place] if hasattr(atom, "place") else float(atom) for atom in unroller.atoms(tensor)]
+        return [number(atom) for atom in unroller.atoms(tensor)]
 
     for tensor in (turned, sums, product, norm, mean, both):
         assert computed(tensor) == pytest.approx(tensor.flatten().tolist())

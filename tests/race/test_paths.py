@@ -61,6 +61,14 @@ def test_what_saves_more_than_it_costs_is_compiled() -> None:
     assert worth_compiling(replace(speeds, loop=SECONDS / 10), 10 * ENOUGH + 10, 0.0)
 
 
+def test_programs_that_lanes_would_record_count_too() -> None:
+    speeds = Speeds(1.0, SECONDS, size=SIZE, tracing=COSTS / 4)
+    assert worth_compiling(speeds, 1, 0.0, recorded=4)
+    assert not worth_compiling(speeds, 1, 0.0, recorded=3)
+    # Training one by one records nothing.
+    assert not worth_compiling(replace(speeds, loop=SECONDS / 10), 1, 0.0, recorded=100)
+
+
 def test_what_cannot_be_compiled_is_not_worth_it() -> None:
     assert not worth_compiling(Speeds(1.0), 100 * ENOUGH, 1e9)
     assert not worth_compiling(Speeds(1.0, SECONDS, obstacle="no C compiler works"), 100 * ENOUGH, 1e9)

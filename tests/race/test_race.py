@@ -119,8 +119,8 @@ def test_a_race_that_stopped_goes_on_and_repeats_no_block(
     class Stopping(InlineLanes):
         ran: ClassVar[list[str]] = []
 
-        def run(self, tasks: Any, progress: Any = lambda trial_steps: None) -> Any:
-            for result in super().run(tasks, progress):
+        def run(self, tasks: Any, *others: Any, **named: Any) -> Any:
+            for result in super().run(tasks, *others, **named):
                 yield result
                 if len([key for key in Stopping.ran if "/" in key]) == 2:
                     raise KeyboardInterrupt

@@ -13,6 +13,7 @@ import torch
 
 import gradrace
 from gradrace.engine import native
+from gradrace.engine.loop import LoopTrials
 from gradrace.engine.native import Draft, Program
 from gradrace.engine.vectorized import VectorizedTrials
 from gradrace.optim import _compiler
@@ -186,6 +187,28 @@ def test_an_operation_that_is_not_known_is_named(tmp_path: Path, engines: dict[s
         gradrace.race(task, ["sgd", "adam"], store=tmp_path / "races.db", engine="compiled", **SMALL)
 
 
+def test_the_try_evaluates_few_trials(
+    tmp_path: Path, inline_lanes: type[InlineLanes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[int] = []
+    for kind in (LoopTrials, VectorizedTrials):
+        original = kind.evaluate
+
+        def evaluate(self: Any, split: str, original: Any = original) -> Any:
+            found = original(self, split)
+            counts.append(len(found.metric))
+            return found
+
+        monkeypatch.setattr(kind, "evaluate", evaluate)
+    tries: list[list[int]] = []
+    findings = probe._findings
+    monkeypatch.setattr(probe, "_findings", lambda state: (findings(state), tries.append(list(counts)))[0])
+    race(tmp_path / "races.db")
+    # The untrained model and one contender by the loop engine; each other way twice, the first of which may trace.
+    assert tries == [[1, 1, *[probe.TRIALS_EACH] * (len(tries[0]) - 2)]]
+    assert len(tries[0]) in (4, 6)
+
+
 def measured(monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
     """Have the workload's try find this."""
     original = probe._findings
@@ -262,8 +285,8 @@ class Stopping(InlineLanes):
 
     ran: ClassVar[list[str]] = []
 
-    def run(self, tasks: Any, progress: Any = lambda trial_steps: None) -> Any:
-        for result in super().run(tasks, progress):
+    def run(self, tasks: Any, *others: Any, **named: Any) -> Any:
+        for result in super().run(tasks, *others, **named):
             yield result
             if "/" in result.key and COMPILING in Stopping.ran:
                 raise KeyboardInterrupt
@@ -318,14 +341,14 @@ def test_what_several_races_forgo_is_remembered(
 
 def raising(monkeypatch: pytest.MonkeyPatch, when: Callable[[VectorizedTrials], bool], error: Exception) -> None:
     """Have the vectorized engine raise in the second half of a race's own trials."""
-    original = VectorizedTrials.train
+    original = VectorizedTrials.advance
 
-    def train(self: VectorizedTrials, until: int) -> list[float]:
+    def advance(self: VectorizedTrials, until: int) -> None:
         if self.training.steps > TRIED_STEPS and until > self.training.steps // 2 and when(self):
             raise error
-        return original(self, until)
+        original(self, until)
 
-    monkeypatch.setattr(VectorizedTrials, "train", train)
+    monkeypatch.setattr(VectorizedTrials, "advance", advance)
 
 
 @pytest.mark.usefixtures("inline_lanes")
@@ -336,7 +359,7 @@ def test_where_memory_runs_out_fewer_trials_are_trained_at_a_time(
     seen: list[int] = []
 
     def too_many(trials: VectorizedTrials) -> bool:
-        seen.append(trials._chunks[0].stop)
+        seen.append(trials._at.slices[0].stop)
         return seen[-1] > 3
 
     raising(monkeypatch, too_many, torch.OutOfMemoryError("the memory is full"))

@@ -53,7 +53,7 @@ def _too_little(problem: Problem, dtype: str, rate: float, gap: float) -> Iterat
 def serialisation(optimizer: Optimizer) -> list[str]:
     """A saved state goes on bit for bit, also with a rule that was sent to another process."""
     found = []
-    sent = pickle.loads(cloudpickle.dumps(optimizer))
+    sent = pickle.loads(cloudpickle.dumps(optimizer))  # noqa: S301 - it was made here, a moment ago
     for case in optimizer.cases:
         trial = Trained(optimizer, parameters(F32), case)
         for step in range(1, STEPS + 1):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,8 +119,9 @@ def settle(
         SpecError: there is no such claim. StoreError: the store cannot be used. Interrupted: Ctrl-C.
     """
     asked = [claim(name) for name in names] or list(claims().values())
-    runner = _Runner(store_path(store), seed, lanes, quiet)
-    return ClaimsResult([runner.settle(one, quick) for one in asked], quick, seed)
+    with ExitStack() as kept:
+        runner = _Runner(store_path(store), kept, seed, lanes, quiet)
+        return ClaimsResult([runner.settle(one, quick) for one in asked], quick, seed)
 
 
 def as_entry(asked: Asked, seed: int) -> Entry:
@@ -130,8 +132,8 @@ def as_entry(asked: Asked, seed: int) -> Entry:
 
 
 class _Runner:
-    def __init__(self, path: Path, seed: int, lanes: int | None, quiet: bool) -> None:
-        self.path, self.seed, self.lanes, self.quiet = path, seed, lanes, quiet
+    def __init__(self, path: Path, kept: ExitStack, seed: int, lanes: int | None, quiet: bool) -> None:
+        self.path, self.kept, self.seed, self.lanes, self.quiet = path, kept, seed, lanes, quiet
         self.known: dict[str, Raced] = {}
 
     def settle(self, asked: Claim, quick: bool) -> Settled:
@@ -155,7 +157,7 @@ class _Runner:
         """One race: from another claim, from the store, or run now."""
         entry = as_entry(asked, self.seed)
         if entry.id not in self.known:
-            self.known[entry.id] = Raced(*raced(entry, self.path, self.lanes, self.quiet))
+            self.known[entry.id] = Raced(*raced(entry, self.path, self.kept, self.lanes, self.quiet))
         return entry.id, self.known[entry.id]
 
     def say(self, words: str) -> None:

@@ -50,13 +50,29 @@ def recommend(
 
 
 @app.command()
-def table(json: JsonOption = None) -> None:
+def table(
+    json: JsonOption = None,
+    markdown: Annotated[Path | None, typer.Option(help="Write it to PATH as Markdown.")] = None,
+    latex: Annotated[Path | None, typer.Option(help="Write it to PATH for a paper, with booktabs.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
+) -> None:
     """Print the primer's table with what was measured, and the claims, from the shipped evidence: nothing is raced."""
     from gradrace.evidence import evidence
+    from gradrace.race.reporting import check_new, write_whole
     from gradrace.report import evidence as pages
+    from gradrace.report import latex as latex_page
+    from gradrace.report import markdown as markdown_page
 
     check_json(json)
-    give(evidence(), json, pages.render)
+    for path in (markdown, latex):
+        if path is not None:
+            check_new(path, force)
+    document = evidence()
+    if markdown is not None:
+        write_whole(markdown_page.evidence(document), markdown)
+    if latex is not None:
+        write_whole(latex_page.evidence(document), latex)
+    give(document, json, pages.render)
 
 
 @app.command("evidence")

@@ -25,7 +25,7 @@ def landscapes(
     svg: Annotated[
         Path | None, typer.Option(help="Write no page, but a still picture of each optimizer's walk, as SVG, to DIR.")
     ] = None,
-    open_: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+    open: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
 ) -> None:
     """Watch optimizers walk down surfaces, from where you drag them, and see how far each gradient moves them."""
@@ -55,7 +55,7 @@ def landscapes(
     for path, text in paths.items():
         write_whole(text, path)
         print(f"{path}: {path.stat().st_size:,} bytes")
-    if open_ and svg is None:
+    if open and svg is None:
         import webbrowser
 
         webbrowser.open(html.resolve().as_uri())

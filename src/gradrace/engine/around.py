@@ -100,6 +100,14 @@ class Around:
             return params
         return torch.where(self._shares.unsqueeze(1) > 0, self._averages, params)
 
+    def state(self) -> Tensor | None:
+        """The averages, which alone change from step to step."""
+        return self._averages
+
+    def load(self, state: Tensor | None) -> None:
+        """Go on with these averages."""
+        self._averages = state
+
     def keep(self, setups: Sequence[TrialSetup], rows: Tensor) -> None:
         """Go on with these rows alone, whose setups these are."""
         self._averages = None if self._averages is None else self._averages[rows]

@@ -94,7 +94,7 @@ class Batches:
         self.feed, self._stream, self._data = feed, stream, feed.splits[split]
         self._timely = feed.workload.order == "time" or feed.workload.online
         self._open: Iterator[Any] | None = None
-        self._next = 0
+        self._opened, self._next = 0, 0
         examples = size(self._data)
         if examples is not None:
             self.size = min(feed.training.batch_size, examples)
@@ -116,7 +116,7 @@ class Batches:
         if not isinstance(self._data, Dataset):
             return taken(self._data, self.indices(step))
         if self._open is None or step != self._next:
-            self._open = self._fetch(step)
+            self._open, self._opened = self._fetch(step), step
         self._next = step + 1
         torch.manual_seed(seed_of(*self._stream, "fetching", step))  # for examples that are changed at random
         return self.feed.received(next(self._open))
@@ -124,6 +124,21 @@ class Batches:
     def rest(self) -> None:
         """Let worker processes go until the next batch is asked for."""
         self._open = None
+
+    def state(self) -> int:
+        """The step since which batches have been fetched without a rest; 0 where none are."""
+        return self._opened if self._open is not None else 0
+
+    def load(self, opened: int, step: int) -> None:
+        """Have batches fetched since ``opened``, of which those up to ``step`` were taken.
+
+        They are fetched again: examples that are changed at random are so by all that their process fetched before.
+        """
+        if opened:
+            self.rest()
+            with torch.random.fork_rng(devices=[]):
+                for taken in range(opened, step + 1):
+                    self.batch(taken)
 
     def _fetch(self, step: int) -> Iterator[Any]:
         """Batches from a step on, as collated. An iterable Dataset is read from its start, again and again."""

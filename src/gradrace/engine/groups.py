@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.func import vmap
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_map, tree_structure, tree_unflatten
 
 from gradrace.engine.native import Update
 from gradrace.engine.programs import Layout, Programs
@@ -176,6 +176,10 @@ class Group:
 
         return vmap(one)(params, self.state, list(self._present.values()))
 
+    def load(self, leaves: Sequence[Any]) -> None:
+        """Have the state whose leaves these are."""
+        self.state = tree_unflatten(list(leaves), tree_structure(self.state))
+
     def copied(self) -> Group:
         """The same rows with a state of their own."""
         other = Group(self.setups, self.start, self.layout, self.training)
@@ -199,7 +203,8 @@ def grouped(setups: Sequence[TrialSetup], layout: Layout, training: Training) ->
     runs: list[list[TrialSetup]] = []
     for setup in setups:
         last = runs[-1][-1] if runs else None
-        if last is not None and last.optimizer is setup.optimizer and last.options == setup.options:
+        alike = last is not None and last.optimizer is setup.optimizer and last.options == setup.options
+        if last is not None and alike and last.group == setup.group:
             runs[-1].append(setup)
         else:
             runs.append([setup])

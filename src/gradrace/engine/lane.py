@@ -64,6 +64,7 @@ def _serve(inbox: queue.Queue[Any], replies: BinaryIO, began: float) -> None:
 
     clock = Clock()
     clock.add("import", time.time() - began)
+    send(replies, ("ready", "", None))
     state: dict[str, Any] = {"clock": clock}
     pending, last = 0, time.monotonic()
 

@@ -11,17 +11,18 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_leaves, tree_map_only, tree_structure, tree_unflatten
 
 from gradrace._discovery import users_lines
 from gradrace.engine.batches import Feed
 from gradrace.engine.scores import Scores, as_score, score_of
-from gradrace.engine.sources import Played, source
+from gradrace.engine.sources import Drawn, Played, source
 from gradrace.engine.trial import (
     NO_SCORE,
     Evaluation,
     Score,
     Training,
+    Trials,
     TrialSetup,
     clipping,
     fresh_model,
@@ -33,6 +34,9 @@ from gradrace.optim import RuleOptimizer
 from gradrace.optimizers import TorchOptimizer
 from gradrace.randomness import seed_of
 from gradrace.workloads import Batch, Workload
+
+KEPT = ("step", "loss", "losses", "diverged_at", "failure", "averages")
+"""What a trial keeps besides its model, optimizer, batches and scores."""
 
 
 class _Rule:
@@ -71,6 +75,14 @@ class _Rule:
         for name, param in self.detached().items():
             param.add_(updates[name])
         return loss.detach(), 1
+
+    def kept(self) -> Any:
+        """What ``put_back`` goes on from."""
+        return tree_leaves(self.state)
+
+    def put_back(self, kept: Any) -> None:
+        """Go on from there."""
+        self.state = tree_unflatten(kept, tree_structure(self.state))
 
     @contextmanager
     def evaluated(self) -> Iterator[None]:
@@ -137,6 +149,16 @@ class _Object:
             self.optimizer.step()
         return losses[0], len(losses)
 
+    def kept(self) -> Any:
+        """What ``put_back`` goes on from; None where an optimizer may remember more than its ``state_dict`` tells."""
+        known = isinstance(self.optimizer, RuleOptimizer) or type(self.optimizer).__module__.startswith("torch.optim.")
+        plain = vars(self.optimizer).keys() <= vars(torch.optim.SGD(self.params.values(), lr=0.1)).keys()
+        return self.optimizer.state_dict() if known or plain else None
+
+    def put_back(self, kept: Any) -> None:
+        """Go on from there."""
+        self.optimizer.load_state_dict(kept)
+
     @contextmanager
     def evaluated(self) -> Iterator[None]:
         """Optimizers that average, such as the schedule-free ones, are told when a model is looked at."""
@@ -179,20 +201,49 @@ class _Trial:
         self.step = 0
         self.diverged_at: int | None = None
         self.failure: str | None = None
+        self.loss, self.losses = 0.0, 0
+        """Sum and number of the losses that have not been told yet."""
 
-    def train(self, until: int) -> float:
-        """Mean training loss from the present step to ``until``; steps are counted in gradients."""
+    def advance(self, until: int) -> None:
+        """Train to step ``until``; steps are counted in gradients."""
         self.model.train()
-        losses: list[float] = []
         while self.step < until:
             step = self.step + 1
             batch = self.source.batch(self.model, step)
             torch.manual_seed(seed_of(*self.setup.stream, "masks", step))
-            losses.append(self.learn(batch, step))
-            if self.diverged_at is None and not math.isfinite(losses[-1]):
+            loss = self.learn(batch, step)
+            self.loss, self.losses = self.loss + loss, self.losses + 1
+            if self.diverged_at is None and not math.isfinite(loss):
                 self.diverged_at = step
+
+    def told(self) -> float:
+        """Mean training loss since this was asked last."""
+        mean = self.loss / max(1, self.losses)
+        self.loss, self.losses = 0.0, 0
         self.source.rest()
-        return sum(losses) / max(1, len(losses))
+        return mean
+
+    def state(self) -> dict[str, Any] | None:
+        """What ``load`` goes on from, if it can be had."""
+        steps, source = self.steps.kept(), self.source.state()
+        if steps is None or source is None:
+            return None
+        kept = {name: getattr(self, name) for name in KEPT}
+        model = {**dict(self.model.named_parameters()), **dict(self.model.named_buffers())}
+        weights = {name: tensor.detach() for name, tensor in model.items()}
+        return {**kept, "model": weights, "steps": steps, "source": source, "seen": self.seen.state()}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        for name in KEPT:
+            setattr(self, name, state[name])
+        model = {**dict(self.model.named_parameters()), **dict(self.model.named_buffers())}
+        for name, tensor in model.items():
+            tensor.detach().copy_(state["model"][name])
+        self.steps.put_back(state["steps"])
+        self.seen.load(state["seen"])
+        if isinstance(self.source, Drawn) and self.failure is None:
+            self.source.load(state["source"], self.step)
 
     def learn(self, batch: Batch, step: int) -> float:
         """One step; the loss before it. An online trial is scored by what it gave before the step."""
@@ -258,7 +309,7 @@ class _Trial:
             put(self.params, trained)
 
 
-class LoopTrials:
+class LoopTrials(Trials):
     """Trials of a block, each trained alone. An error of the user's code ends the trial it happened in, no other."""
 
     def __init__(
@@ -267,9 +318,24 @@ class LoopTrials:
         feed = Feed(workload, training)
         self._trials = [_Trial(feed, setup, training, drop_in) for setup in setups]
 
-    def train(self, until: int) -> list[float]:
+    def advance(self, until: int) -> None:
         """See ``Trials``."""
-        return [_guarded(trial, lambda t: t.train(until), torch.nan) for trial in self._trials]
+        for trial in self._trials:
+            _guarded(trial, lambda t: t.advance(until), None)
+
+    def losses(self) -> list[float]:
+        """See ``Trials``."""
+        return [_guarded(trial, _Trial.told, torch.nan) for trial in self._trials]
+
+    def state(self) -> dict[str, Any] | None:
+        """See ``Trials``."""
+        states = [trial.state() for trial in self._trials]
+        return None if None in states else {"trials": states}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """See ``Trials``."""
+        for trial, kept in zip(self._trials, state["trials"], strict=True):
+            trial.load(kept)
 
     def evaluate(self, split: str) -> Evaluation:
         """See ``Trials``."""

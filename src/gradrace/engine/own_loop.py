@@ -11,7 +11,17 @@ import numpy
 import torch
 
 from gradrace._discovery import users_lines
-from gradrace.engine.trial import NO_SCORE, Evaluation, Score, Training, TrialSetup, clipping, multiplier, optimizer_of
+from gradrace.engine.trial import (
+    NO_SCORE,
+    Evaluation,
+    Score,
+    Training,
+    Trials,
+    TrialSetup,
+    clipping,
+    multiplier,
+    optimizer_of,
+)
 from gradrace.errors import WorkloadError
 from gradrace.randomness import seed_of
 from gradrace.workloads import Workload
@@ -170,17 +180,27 @@ def surround(optimizer: torch.optim.Optimizer, setup: TrialSetup, training: Trai
         optimizer.register_step_pre_hook(before)
 
 
-class OwnLoopTrials:
+class OwnLoopTrials(Trials):
     """Trials of a block, each with its own generator. An error ends the trial it happened in, no other."""
 
     def __init__(self, workload: Workload, setups: Sequence[TrialSetup], training: Training) -> None:
         self._trials = [_Trial(workload, setup, training) for setup in setups]
 
-    def train(self, until: int) -> list[float]:
-        """See ``Trials``. There is no training loss to tell."""
+    def advance(self, until: int) -> None:
+        """See ``Trials``."""
         for trial in self._trials:
             _guarded(trial, lambda t: t.train(until))
+
+    def losses(self) -> list[float]:
+        """See ``Trials``. There is no training loss to tell."""
         return [math.nan for _ in self._trials]
+
+    def state(self) -> None:
+        """See ``Trials``: where a generator stands cannot be had."""
+
+    def load(self, state: dict[str, Any]) -> None:
+        """See ``Trials``."""
+        raise NotImplementedError("Where a user's generator stands cannot be set.")
 
     def evaluate(self, split: str) -> Evaluation:
         """See ``Trials``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from torch.func import vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import TreeSpec, tree_flatten, tree_leaves, tree_map, tree_unflatten
 
 from gradrace.engine import native
@@ -25,6 +27,10 @@ MOST_PROGRAMS = 40
 """Programs of one kind, traced or compiled. Where batches come in ever new shapes, they would never pay back."""
 MOST_OPERATIONS = 600
 """A program that evaluates a model is compiled if it has no more: to compile a greedy decoding takes too long."""
+MOST_TRACED = 1000
+"""And is traced if it has no more, for the same reason."""
+EVALUATED_TRIALS = 8
+"""Trials that are evaluated at a time: the least number of trials of a study in any preset."""
 COMPILED_KINDS = ("gradients", "judged")
 
 Compiling = Literal["never", "if cached", "always"]
@@ -97,6 +103,9 @@ class Programs:
         self._kinds: Counter[tuple[str, bool]] = Counter()
         self.untraceable: set[Any] = set()
         self.own: list[str] | None = None
+        self.tracing = 0.0
+        """Seconds in which the program of a training step was traced last."""
+        self._many: set[Any] = set()
         self.obstacle: str | None = None
         """Why a program could not be compiled and runs as it was traced."""
 
@@ -118,7 +127,8 @@ class Programs:
             axes: of each argument, 0 where its tensors have a first dimension of trials, None where trials share them.
             arguments: trees of tensors.
             seed: sets the generator for a program that draws random numbers; all trials see the same ones.
-            few: traced, so many trials are computed at a time, so that one program serves blocks of every size.
+            few: so many trials are computed at a time, so that one program serves blocks of every size; and traced only
+                if it has no more than ``MOST_TRACED`` operations.
         """
         leaves, form = tree_flatten(arguments)
         each = [axis == 0 for axis, argument in zip(axes, arguments, strict=True) for _ in tree_leaves(argument)]
@@ -132,13 +142,12 @@ class Programs:
             return program.result(program.run([*leaves, *drawn], [*each, *(False for _ in drawn)], trials))
         if not few:
             return self._vectorized(key, function, axes, each, leaves, form, seed)
-        # To trace what evaluates a model, a greedy decoding for instance, may take longer than to run it. The last few
-        # are filled up with copies of the first trial, whose results are dropped.
+        # The last few are filled up with copies of the first trial, whose results are dropped.
         parts = []
         for places in torch.arange(trials, device=leaves[0].device).split(few):
             index = torch.cat([places, places.new_zeros(few - len(places))])
             some = [leaf[index] if own else leaf for leaf, own in zip(leaves, each, strict=True)]
-            found = self._vectorized(key, function, axes, each, some, form, seed)
+            found = self._vectorized(key, function, axes, each, some, form, seed, MOST_TRACED)
             parts.append(tree_map(lambda leaf, places=places: leaf[: len(places)], found))
         return parts[0] if len(parts) == 1 else tree_map(lambda *pieces: torch.cat(pieces), *parts)
 
@@ -151,18 +160,27 @@ class Programs:
         leaves: list[Tensor],
         form: TreeSpec,
         seed: Callable[[], object],
+        most: int | None = None,
     ) -> Any:
+        """``function`` of all trials at once; not traced where it comes to more than ``most`` operations."""
         whole = (key, tuple(each), *((leaf.shape, leaf.dtype) for leaf in leaves))
         program = self._traced.get(whole)
         if program is None:
             many = vmap(function, in_dims=tuple(axes), randomness="same")
-            if self._kinds[key[0], False] >= MOST_PROGRAMS:
-                seed()
-                # Attention in its math form: its fused kernels know no trial axis, and would run trial after trial.
-                with sdpa_kernel(SDPBackend.MATH), plain_functions():
-                    return many(*tree_unflatten(leaves, form))
+            if self._kinds[key[0], False] >= MOST_PROGRAMS or whole in self._many:
+                return _as_it_is(many, tree_unflatten(leaves, form), seed)
+            if most is not None:
+                # Counted by running it. What comes out is used only where the count says that it always will be.
+                with Counted() as counted:
+                    found = _as_it_is(many, tree_unflatten(leaves, form), seed)
+                if counted.operations > most:
+                    self._many.add(whole)
+                    return found
+            began = time.perf_counter()
             program = self._traced[whole] = self._trace(many, leaves, form)
             self._kinds[key[0], False] += 1
+            if key[0] == "gradients":
+                self.tracing = time.perf_counter() - began
         if program.draws:
             seed()
         return tree_unflatten(program.run(*leaves), program.form)
@@ -231,6 +249,17 @@ class Programs:
                 self._drafts[whole] = native.draft(function, leaves, form, most)
         return self._drafts[whole]
 
+    def score(self, function: Callable[..., Tensor], output: Any, target: Any) -> Tensor:
+        """A score of every trial; one by one where the function cannot be traced (it looks at values)."""
+        key = ("score", function)
+        if key not in self.untraceable:
+            try:
+                return self.run(key, function, (0, None), output, target, few=EVALUATED_TRIALS)
+            except RuntimeError:
+                self.untraceable.add(key)
+        rows = (tree_map(lambda leaf, n=n: leaf[n], output) for n in range(len(tree_leaves(output)[0])))
+        return torch.tensor([float(function(row, target)) for row in rows], dtype=torch.float64)
+
     def owned(self, model: nn.Module, training: Training, batch: Batch) -> list[str]:
         """Names of buffers and frozen parameters that every trial must have its own of.
 
@@ -249,6 +278,24 @@ class Programs:
             changed = [name for name in before if not torch.equal(before[name], after[name])]
             self.own = [name for name in fixed(model) if name in differ or name in changed]
         return self.own
+
+
+class Counted(TorchDispatchMode):
+    """Counts the operations that are run."""
+
+    operations = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.operations += 1
+        return func(*args, **(kwargs or {}))
+
+
+def _as_it_is(many: Callable[..., Any], arguments: Any, seed: Callable[[], object]) -> Any:
+    """A function of all trials, run without a program."""
+    seed()
+    # Attention in its math form: its fused kernels know no trial axis, and would run trial after trial.
+    with sdpa_kernel(SDPBackend.MATH), plain_functions():
+        return many(*arguments)
 
 
 def fixed(model: nn.Module) -> dict[str, Tensor]:

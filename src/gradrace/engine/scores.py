@@ -58,6 +58,15 @@ class Scores:
         for run in self._runs:
             run.keep(rows)
 
+    def state(self) -> dict[str, Any]:
+        """What ``load`` goes on from: tensors, and trees of them."""
+        return {"loss": self._loss, "count": self._count, "runs": [run.state() for run in self._runs]}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self._loss, self._count = state["loss"], state["count"]
+        self._runs = [_Run(self._axis, *known) for known in state["runs"]]
+
     def values(self, others: bool = False) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Metric, loss and, with ``others``, further metrics of all that was added: each of shape () or [trials]."""
         assert self._loss is not None
@@ -76,8 +85,12 @@ class Scores:
 class _Run:
     """Batches in a row whose predictions and targets differ in the number of examples alone."""
 
-    def __init__(self, axis: int) -> None:
-        self._axis, self._pieces, self.examples = axis, list[tuple[Any, Any]](), 0
+    def __init__(self, axis: int, pieces: Sequence[tuple[Any, Any]] = (), examples: int = 0) -> None:
+        self._axis, self._pieces, self.examples = axis, list(pieces), examples
+
+    def state(self) -> tuple[list[tuple[Any, Any]], int]:
+        """Pieces and the number of examples in them."""
+        return list(self._pieces), self.examples
 
     def takes(self, predictions: Any, target: Any) -> bool:
         known, first = self._shape(predictions, self._axis), self._pieces[0]

@@ -35,11 +35,14 @@ of a block of convolutions or transformers. What the user has set stays.
 """
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 POSSIBLE = sys.platform == "linux"
+STATUS_SECONDS = 2.0
+"""So long, at most, the server is waited for to tell how a lane ended."""
 LOOK_AGAIN = 0.2
 """While it imports, the server looks so often, in seconds, whether its race is still there."""
 
 _REQUEST = struct.Struct(">qd")
-"""0 and when a lane was wanted, with the lane's two pipes; or the id of a lane that was ended, and 0."""
+"""0 and when a lane was wanted, with the lane's two pipes; or the id of a lane that was ended, and 0, to which the
+answer is the same id and its exit status."""
 
 
 def environment() -> dict[str, str]:
@@ -81,12 +84,19 @@ class Server:
         except OSError:
             self.usable = False
 
-    def end(self, lane: int) -> None:
-        """Kill a lane. Its id stays its own until then: the server asks for the status of no other."""
+    def end(self, lane: int) -> int | None:
+        """Kill a lane, if it is not dead already; its exit status as ``subprocess`` has it, None if nobody can tell.
+
+        Its id stays its own until then: the server asks for the status of no other.
+        """
         if self._process.poll() is None:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, struct.error):
                 os.kill(lane, signal.SIGKILL)
                 self._socket.sendall(_REQUEST.pack(lane, 0.0))
+                if select.select([self._socket], [], [], STATUS_SECONDS)[0]:
+                    told, status = _REQUEST.unpack(self._socket.recv(_REQUEST.size))
+                    return int(status) if told == lane else None
+        return None
 
     def close(self) -> None:
         """End the server and all its lanes."""
@@ -135,8 +145,10 @@ def main() -> None:
             break
         ended, wanted = _REQUEST.unpack(request)
         if ended:
-            os.waitpid(ended, 0)
+            _, status = os.waitpid(ended, 0)
             lanes.remove(ended)
+            with contextlib.suppress(OSError):
+                control.sendall(_REQUEST.pack(ended, os.waitstatus_to_exitcode(status)))
             continue
         if _threads() == 1:
             lane = os.fork()

@@ -28,6 +28,14 @@ class Drawn:
         """Let worker processes go until the next batch is asked for."""
         self._batches.rest()
 
+    def state(self) -> int:
+        """See ``Batches``."""
+        return self._batches.state()
+
+    def load(self, state: int, step: int) -> None:
+        """See ``Batches``."""
+        self._batches.load(state, step)
+
 
 class Played:
     """Batches that the model plays for, by the workload's ``experience``."""
@@ -43,6 +51,9 @@ class Played:
 
     def rest(self) -> None:
         """Nothing waits between two batches."""
+
+    def state(self) -> None:
+        """What the user's experience remembers cannot be had."""
 
     def score(self, model: nn.Module, split: str) -> Score:
         """The metric on fresh episodes. It has no loss; the metric stands for it, less being better.

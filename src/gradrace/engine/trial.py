@@ -40,13 +40,17 @@ class Surroundings:
 
 @dataclass(frozen=True)
 class TrialSetup:
-    """One trial: its optimizer, hyperparameters' values, structural options, stream of randomness and surroundings."""
+    """One trial: its optimizer, hyperparameters' values, structural options, stream of randomness and surroundings.
+
+    Neighbours with one optimizer and different ``group`` are updated apart all the same.
+    """
 
     optimizer: AnyOptimizer
     hyper: Mapping[str, float]
     options: Mapping[str, bool]
     stream: Stream
     surroundings: Surroundings = Surroundings()
+    group: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,8 @@ class Training:
     """What all trials of a block have in common. ``steps`` is the length over which the schedule runs its course.
 
     ``decay_biases`` lets decoupled weight decay act on vectors too: biases and the scales of norms. ``chunk`` trials of
-    a vectorized block have their gradients computed at a time, by one program; 0 for all at once.
+    a vectorized block have their gradients computed at a time, by one program; 0 for all at once. ``apart``: each trial
+    has a batch of its own even where all are of one stream, as in a block of several streams.
     """
 
     steps: int
@@ -64,6 +69,7 @@ class Training:
     device: str = "cpu"
     dtype: torch.dtype = torch.float32
     chunk: int = 0
+    apart: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,6 +103,32 @@ class Trials(Protocol):
 
     def train(self, until: int) -> list[float]:
         """Train every kept trial to step ``until``; return each one's mean training loss over these steps."""
+        self.advance(until)
+        return self.losses()
+
+    def advance(self, until: int) -> None:
+        """Train every kept trial to step ``until``, in the midst of what ``losses`` will tell of.
+
+        However many of these calls lead to a step, they lead to the same bits.
+        """
+        ...
+
+    def losses(self) -> list[float]:
+        """Every kept trial's mean training loss over the steps since this was asked last; sources rest."""
+        ...
+
+    def state(self) -> dict[str, Any] | None:
+        """All that goes on changing, as plain values and tensors that ``load`` takes; None if it cannot be had.
+
+        Tensors may be those at work: they change with the next step.
+        """
+        ...
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Be where other trials were when they gave this state: same workload, setups and conditions, same rows kept.
+
+        Going on from there leads to the same bits.
+        """
         ...
 
     def evaluate(self, split: str) -> Evaluation:

@@ -19,24 +19,23 @@ from torch.utils._pytree import tree_flatten, tree_leaves, tree_map
 
 from gradrace.engine.around import Around
 from gradrace.engine.batches import Batches, Feed
+from gradrace.engine.chunks import Chunks
 from gradrace.engine.clock import Clock
 from gradrace.engine.fused import advance, steps_at_once
 from gradrace.engine.groups import Group, grouped
+from gradrace.engine.means import Means
 from gradrace.engine.native import Program
 from gradrace.engine.played import PlayedTogether, by_name
-from gradrace.engine.programs import Compiling, Layout, Programs, Within, fixed
+from gradrace.engine.programs import EVALUATED_TRIALS, Compiling, Layout, Programs, Within, fixed
 from gradrace.engine.scores import Scores, as_evaluation
 from gradrace.engine.sources import source
-from gradrace.engine.trial import Evaluation, Training, TrialSetup, fresh_model
+from gradrace.engine.trial import Evaluation, Training, Trials, TrialSetup, fresh_model
 from gradrace.randomness import seed_of
 from gradrace.workloads import Batch, Workload
 from gradrace.workloads._batch import shapes
 
-EVALUATED_TRIALS = 8
-"""Trials that are evaluated at a time: the least number of trials of a study in any preset."""
 
-
-class VectorizedTrials:
+class VectorizedTrials(Trials):
     """Trials of a block, trained together in ``[trials, P]`` memory.
 
     Gradients are computed for ``Training.chunk`` trials at a time, so that one program serves a block before and after
@@ -54,37 +53,22 @@ class VectorizedTrials:
         self._layout = Layout(self._model)
         rows = {stream: self._layout.row(dict(model.named_parameters())).detach() for stream, model in models.items()}
         self._groups = grouped(setups, self._layout, training)
-        self._place(torch.stack([rows[setup.stream] for setup in setups]))
+        self._at = Chunks(torch.stack([rows[setup.stream] for setup in setups]), training.chunk)
         interactive = workload.experience is not None
         self._played = PlayedTogether(workload, [setup.stream for setup in setups], training) if interactive else None
         self._batches = {} if interactive else {stream: self._feed.batches(stream) for stream in models}
-        self._own = self._chunked(self._owned(models, setups))
+        self._own = self._at.apart(self._owned(models, setups))
         self._diverged_at = torch.zeros(len(setups), dtype=torch.int64, device=training.device)
-        self._step = 0
+        self._step, self._means = 0, Means(len(setups))
         self._seen, self._testing = self._scores(), False
         self._around = Around(setups, self._layout, training)
         for group in self._groups:
-            group.begin(self._flat[group.rows])
+            group.begin(self._at.flat[group.rows])
 
-    def _place(self, params: Tensor) -> None:
-        """Lay parameters [trials, P] out in chunks."""
-        chunk = self.training.chunk or max(1, len(params))
-        self._memory, self._flat = params, params
-        if spare := -len(params) % chunk:
-            self._memory = torch.cat([params, params[:1].expand(spare, -1)])
-            self._flat = self._memory[: len(params)]
-        self._chunks = [slice(start, start + chunk) for start in range(0, len(self._memory), chunk)]
-
-    def _chunked(self, tensors: dict[str, Tensor]) -> list[dict[str, Tensor]]:
-        """Tensors [trials, ...], a chunk at a time."""
-        spare = len(self._memory) - len(self._flat)
-        whole = {n: torch.cat([t, t[:1].expand(spare, *t.shape[1:])]) if spare else t for n, t in tensors.items()}
-        return [{name: tensor[chunk] for name, tensor in whole.items()} for chunk in self._chunks]
-
-    def _whole(self, chunks: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
-        """What ``_chunked`` took apart, for each trial."""
-        names = chunks[0] if chunks else ()
-        return {name: torch.cat([chunk[name] for chunk in chunks])[: len(self._flat)] for name in names}
+    @property
+    def _in_order(self) -> bool:
+        """Whether batches follow the order of time, which is the same for all streams."""
+        return self.workload.order == "time" or self.workload.online
 
     @property
     def _setups(self) -> list[TrialSetup]:
@@ -101,18 +85,49 @@ class VectorizedTrials:
         known = {stream: fixed(model) for stream, model in models.items()}
         return {name: torch.stack([known[setup.stream][name] for setup in setups]) for name in names}
 
-    def train(self, until: int) -> list[float]:
+    def advance(self, until: int) -> None:
         """See ``Trials``."""
-        first = self._step
         with torch.random.fork_rng(devices=[]):
-            total = self._advance(until - first, self._batches)
+            self._advance(until - self._step, self._batches)
+
+    def losses(self) -> list[float]:
+        """See ``Trials``."""
         for batches in self._batches.values():
             batches.rest()
-        return (total / max(1, until - first)).tolist()
+        return self._means.tell()
+
+    def state(self) -> dict[str, Any] | None:
+        """See ``Trials``: what trials play for remembers what cannot be had."""
+        if self._played is not None:
+            return None
+        return {
+            "step": self._step,
+            "params": self._at.flat,
+            "own": self._at.whole(self._own),
+            "groups": [tree_leaves(group.state) for group in self._groups],
+            "averages": self._around.state(),
+            "diverged": self._diverged_at,
+            "means": self._means.state(),
+            "seen": self._seen.state(),
+            "sources": [batches.state() for batches in self._batches.values()],
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """See ``Trials``."""
+        self._step, self._diverged_at = state["step"], state["diverged"]
+        self._at = Chunks(state["params"], self.training.chunk)
+        self._own = self._at.apart(state["own"])
+        for group, leaves in zip(self._groups, state["groups"], strict=True):
+            group.load(leaves)
+        self._around.load(state["averages"])
+        self._means.load(state["means"])
+        self._seen.load(state["seen"])
+        for batches, opened in zip(self._batches.values(), state["sources"], strict=True):
+            batches.load(opened, self._step)
 
     @torch.no_grad()
-    def _advance(self, steps: int, sources: dict[Any, Batches], before: int = 0) -> Tensor:
-        """So many steps more; the sum of the losses of each trial.
+    def _advance(self, steps: int, sources: dict[Any, Batches], before: int = 0) -> None:
+        """So many steps more.
 
         Nothing here waits for the device: what became of the losses is looked at after the last step.
 
@@ -129,8 +144,8 @@ class VectorizedTrials:
         history: list[Tensor] = []
         while self._step < first + steps:
             if self._played is not None:
-                tensors, share = self._tensors(self._flat), None if factors is None else factors[self._step - first]
-                batch = self._played.batch(self._model, tensors, self._step + 1, len(self._memory))
+                tensors, share = self._tensors(self._at.flat), None if factors is None else factors[self._step - first]
+                batch = self._played.batch(self._model, tensors, self._step + 1, len(self._at.memory))
                 history.append(self._stepped(batch, 0, share).unsqueeze(0))
                 continue
             batches = [self._batch(sources, self._step + 1 - before)]
@@ -140,26 +155,26 @@ class VectorizedTrials:
                 batch, axis = self._spread(batches[0])
                 history.append(self._stepped(batch, axis, None if shares is None else shares[0]).unsqueeze(0))
                 continue
-            known = _shapes(batches[0])
+            known = list(map(shapes, batches[0]))
             for step in range(1, steps_at_once(batches[0], first + steps - self._step)):
                 more = self._batch(sources, self._step + 1 + step - before)
-                if _shapes(more) != known:
+                if list(map(shapes, more)) != known:
                     break
                 batches.append(more)
             history.append(self._fused(program, batches, shares))
         for group in groups:
             group.close()
-        return self._looked_at(torch.cat(history), first) if history else torch.zeros(len(self._flat))
+        if history:
+            self._look_at(torch.cat(history), first)
 
     def _whole_steps(self) -> bool:
         """Whether a compiled program may take whole steps: nothing happens between gradient and update."""
-        whole = len(self._chunks) == 1 and len(self._memory) == len(self._flat)
-        return whole and self._around.absent and all(group.one_function for group in self._groups)
+        return self._at.single and self._around.absent and all(group.one_function for group in self._groups)
 
     def _program(self, batches: Sequence[Batch]) -> Program | None:
         """The compiled program of gradients for such batches, if there is one."""
         own = {name: tensor[0] for name, tensor in self._own[0].items()}
-        leaves, form = tree_flatten((self._flat[0], own, batches[0]))
+        leaves, form = tree_flatten((self._at.flat[0], own, batches[0]))
         return self._programs.compiled(("gradients", self._testing), self._one(), leaves, form)
 
     def _fused(self, program: Program, batches: list[list[Batch]], shares: Tensor | None) -> Tensor:
@@ -168,7 +183,7 @@ class VectorizedTrials:
         found = advance(
             program,
             self._groups,
-            self._flat,
+            self._at.flat,
             self._own[0],
             batches,
             self._streams(len(batches[0])),
@@ -191,10 +206,11 @@ class VectorizedTrials:
 
     def _spread(self, batches: list[Batch]) -> tuple[Batch, int | None]:
         """The batches of all streams as one, and its trial axis: None where all trials share it."""
-        if len(batches) == 1:
+        if len(batches) == 1 and (self._in_order or not self.training.apart):
             return batches[0], None
         streams = self._streams(len(batches))
-        index = torch.tensor([*streams, *streams[:1] * (len(self._memory) - len(streams))], device=self._flat.device)
+        spare = len(self._at.memory) - len(streams)
+        index = torch.tensor([*streams, *streams[:1] * spare], device=self._at.flat.device)
         return tree_map(lambda *leaves: torch.stack(leaves)[index], *batches), 0
 
     def _stepped(self, batch: Batch, axis: int | None, shares: Tensor | None) -> Tensor:
@@ -206,45 +222,45 @@ class VectorizedTrials:
         found: list[Tensor] = []
         seen: list[Any] = []
         # Chunk by chunk: what the gradients of one have brought into the cache, its updates find there.
-        for place, chunk in enumerate(self._chunks):
+        for place, chunk in enumerate(self._at.slices):
             some = batch if axis is None else tree_map(lambda leaf, chunk=chunk: leaf[chunk], batch)
             losses, grads, part = self._gradients(place, some, axis)
             found.append(losses)
             seen.append(part)
             grads = around.clipped(grads, chunk)
-            around.decay(self._memory[chunk], chunk, rates, shares)
+            around.decay(self._at.memory[chunk], chunk, rates, shares)
             for group in groups:
                 rows = slice(max(group.rows.start, chunk.start), min(group.rows.stop, chunk.stop))
                 if rows.start < rows.stop:
                     piece = grads[rows.start - chunk.start : rows.stop - chunk.start]
-                    group.step(self._programs, self._flat, piece, rows, step, clock, shares)
+                    group.step(self._programs, self._at.flat, piece, rows, step, clock, shares)
         joined = self._joined(found)
         if self.workload.online:
             self._seen.add(self._joined([part[0] for part in seen]) if seen[0] else None, joined, batch)
-        around.average(self._flat)
+        around.average(self._at.flat)
         return joined
 
     def _joined(self, parts: list[Any]) -> Any:
         """Tensors, or trees of them, of all chunks, one for each trial."""
-        if len(parts) == 1 and len(self._memory) == len(self._flat):
+        if self._at.single:
             return parts[0]
-        return tree_map(lambda *leaves: torch.cat(leaves)[: len(self._flat)], *parts)
+        return tree_map(lambda *leaves: torch.cat(leaves)[: len(self._at.flat)], *parts)
 
-    def _looked_at(self, losses: Tensor, first: int) -> Tensor:
-        """Note who diverged during the steps after ``first``, and return the sums of these losses [steps, trials]."""
+    def _look_at(self, losses: Tensor, first: int) -> None:
+        """Note who diverged during the steps after ``first``, by their losses [steps, trials], and add these up."""
         bad = ~torch.isfinite(losses)
         diverging = (self._diverged_at == 0) & bad.any(dim=0)
         self._diverged_at = torch.where(diverging, first + 1 + bad.int().argmax(dim=0), self._diverged_at)
-        return losses.to(torch.float64).sum(dim=0)
+        self._means.add(losses)
 
     def _batch(self, sources: dict[Any, Batches], step: int) -> list[Batch]:
         """The batches of a step, one for each stream; only one where all trials share it."""
-        shared = len(sources) == 1 or self.workload.order == "time" or self.workload.online
+        shared = len(sources) == 1 or self._in_order
         return [batches.batch(step) for batches in list(sources.values())[: 1 if shared else None]]
 
     def _tensors(self, flat: Tensor) -> dict[str, Tensor]:
         """Parameters ``flat`` [trials, P], and what else trials have their own of, by name."""
-        return {**by_name(flat, self._layout.shapes), **self._whole(self._own)}
+        return {**by_name(flat, self._layout.shapes), **self._at.whole(self._own)}
 
     def _with(self, tree: dict[str, Tensor], own: dict[str, Tensor], act: Callable[..., Any], *arguments: Any) -> Any:
         """``act(model, *arguments)`` with a trial's parameters and what else it has its own of.
@@ -275,7 +291,7 @@ class VectorizedTrials:
 
     def _gradients(self, place: int, batch: Batch, axis: int | None) -> tuple[Tensor, Tensor, Any]:
         """Losses [chunk] and gradients [chunk, P] of the trials of a chunk, and what an online metric sees of them."""
-        key, rows = ("gradients", self._testing), self._memory[self._chunks[place]]
+        key, rows = ("gradients", self._testing), self._at.memory[self._at.slices[place]]
         # Every chunk draws the same masks.
         found = self._programs.run(
             key, self._one(), (0, 0, axis), rows, self._own[place], batch, seed=lambda: self._seed(self._step)
@@ -294,7 +310,7 @@ class VectorizedTrials:
         if self.workload.online and self._step:
             return as_evaluation(self._seen)
         self._model.eval()
-        flat = self._flat
+        flat = self._at.flat
         if any(group.optimizer.evaluated for group in self._groups):
             flat = torch.cat([group.evaluated(flat[group.rows]) for group in self._groups])
         flat = self._around.averaged(flat)
@@ -309,9 +325,9 @@ class VectorizedTrials:
     def _streamed(self, split: str) -> Evaluation:
         """Go on through a later part of the stream, each batch scored before it is learnt; then be as before."""
         other = copy.copy(self)
-        other._seen, other._testing = self._scores(), True
+        other._seen, other._testing, other._means = self._scores(), True, Means(len(self._at.flat))
         other._around, other._own = copy.copy(self._around), list(self._own)
-        other._place(self._flat.clone())
+        other._at = Chunks(self._at.flat.clone(), self.training.chunk)
         other._groups = [group.copied() for group in self._groups]
         later = self._feed.batches(self._setups[0].stream, split)
         with torch.random.fork_rng(devices=[]):
@@ -331,24 +347,11 @@ class VectorizedTrials:
             return seen, loss
 
         seen = self.workload.scored_by.of is not None or (others and bool(self.workload.others))
-        rows, own = flat, self._whole(self._own)
+        rows, own = flat, self._at.whole(self._own)
         return self._programs.run(("judged", seen), one, (0, 0, None), rows, own, batch, few=EVALUATED_TRIALS)
 
     def _scores(self) -> Scores:
-        return Scores(self.workload, axis=1, each=self._score)
-
-    def _score(self, function: Callable[..., Tensor], output: Any, target: Any) -> Tensor:
-        """A score of every trial; one by one where the function cannot be traced (it looks at values)."""
-        leaves = tree_leaves(output)
-        key = ("score", function)
-        if key not in self._programs.untraceable:
-            try:
-                return self._programs.run(key, function, (0, None), output, target, few=EVALUATED_TRIALS)
-            except RuntimeError:
-                self._programs.untraceable.add(key)
-        trials = leaves[0].shape[0]
-        rows = (tree_map(lambda leaf, n=n: leaf[n], output) for n in range(trials))
-        return torch.tensor([float(function(row, target)) for row in rows], dtype=torch.float64)
+        return Scores(self.workload, axis=1, each=self._programs.score)
 
     def diverged_at(self) -> list[int | None]:
         """See ``Trials``."""
@@ -366,20 +369,17 @@ class VectorizedTrials:
             members = [row - old.start for row in rows if old.start <= row < old.rows.stop]
             if members:
                 kept.append(old.kept(members, kept[-1].rows.stop if kept else 0))
-        own = {name: tensor[index] for name, tensor in self._whole(self._own).items()}
+        own = {name: tensor[index] for name, tensor in self._at.whole(self._own).items()}
         self._groups, self._diverged_at = kept, self._diverged_at[index]
-        self._place(self._flat[index])
-        self._own = self._chunked(own)
+        self._means.keep(rows)
+        self._at = Chunks(self._at.flat[index], self.training.chunk)
+        self._own = self._at.apart(own)
         self._seen.keep(index)
         self._around.keep(self._setups, index)
         if self._played is not None:
             self._played.keep(rows)
         streams = {setup.stream for setup in self._setups}
         self._batches = {stream: batches for stream, batches in self._batches.items() if stream in streams}
-
-
-def _shapes(batches: Sequence[Batch]) -> list[tuple[Any, ...]]:
-    return [shapes(batch) for batch in batches]
 
 
 def _without_none(seen: Any) -> tuple[Any, ...]:

@@ -32,7 +32,8 @@ def receive(stream: IO[bytes]) -> Any:
     Raises:
         EOFError: the other side is gone, perhaps in the middle of a message.
     """
-    return pickle.loads(_exactly(stream, _LENGTH.unpack(_exactly(stream, _LENGTH.size))[0]))
+    body = _exactly(stream, _LENGTH.unpack(_exactly(stream, _LENGTH.size))[0])
+    return pickle.loads(body)  # noqa: S301 - the other end is a process that we started
 
 
 def _exactly(stream: IO[bytes], count: int) -> bytes:

@@ -66,8 +66,8 @@ def rule_program(optimizer: Optimizer | TorchOptimizer) -> Program:
     state = [torch.full_like(leaf, 0.5) for leaf in fresh]
     hyper = {name: None if name in absent else _number() for name in optimizer.hyperparameters}
     step = torch.tensor(2.0, dtype=torch.float64)
-    inputs = dict(zip(("g0", "g1"), unroller.input(grads["point"]), strict=True))
-    inputs |= zip(("x0", "x1"), unroller.input(params["point"]), strict=True)
+    given = [*unroller.input(grads["point"]), *unroller.input(params["point"])]
+    inputs = dict(zip(("g0", "g1", "x0", "x1"), given, strict=True))
     held = [value for leaf in state for value in unroller.input(leaf)]
     inputs |= {f"s[{place}]": value for place, value in enumerate(held)}
     inputs |= {f"h.{name}": unroller.input(value)[0] for name, value in hyper.items() if value is not None}

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 
 from gradrace.optim._source import words
 from gradrace.optim._trace import Operation, Untraceable, Value
@@ -99,7 +99,7 @@ class Unroller(TorchDispatchMode):
             dims = args[1] if len(args) > 1 and args[1] else range(args[0].dim())
             return self._summed(args[0], dims, family == "mean")
         if family == "linalg_vector_norm":
-            return self._norm(args)
+            return self._norm(*args)
         if family == "mm":
             return self._product(*args)
         if not _KEYWORDS.issuperset(given):
@@ -138,8 +138,9 @@ class Unroller(TorchDispatchMode):
             sums.append(self._do("div.Tensor", total, float(len(row))) if mean else total)
         return sums
 
-    def _norm(self, args: Sequence[Any]) -> list[Atom]:
-        tensor, order, dims = (*args, 2, None)[:3] if len(args) == 1 else (*args, None)[:3]
+    def _norm(
+        self, tensor: Tensor, order: float = 2, dims: Sequence[int] | None = None, keep: bool = False
+    ) -> list[Atom]:
         if order != 2:
             raise Untraceable(f"the norm of order {order}")
         squares = [self._do("mul.Tensor", atom, atom) for atom in self.atoms(tensor)]
@@ -181,7 +182,7 @@ def _tensors(arguments: Any) -> Iterator[Tensor]:
 
 def _off(compute: Callable[[], Any]) -> Any:
     """What is computed on the way is no part of the record."""
-    with torch.utils._python_dispatch._disable_current_modes():
+    with _disable_current_modes():
         return compute()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.resources import files
 from typing import Any
 
@@ -154,12 +155,13 @@ def _object(name: str, members: Mapping[str, str]) -> str:
 
 def _optimizer(known: Optimizer) -> dict[str, Any]:
     told = {"title": known.card.title, "idea": known.card.idea}
+    korean = known.card.korean and asdict(known.card.korean)
     space = known.space["lr"].to_dict() if "lr" in known.space else {}
     hyper = known.configure()
     return {
         "name": known.name,
         **told,
-        "said": {lang: card(known.name, lang, told) for lang in LANGUAGES},
+        "said": {lang: card(lang, {**told, "korean": korean}) for lang in LANGUAGES},
         "formula": list(known.card.formula),
         "hyper": hyper,
         "momentum": next((name for name in MOMENTA if hyper.get(name)), None),

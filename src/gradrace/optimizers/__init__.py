@@ -7,7 +7,17 @@ from functools import cache
 
 from gradrace._discovery import discover
 from gradrace.errors import named
-from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor, Rescaled, UpdateRule
+from gradrace.optimizers._base import (
+    BadInput,
+    Card,
+    Case,
+    Hyperparameter,
+    Korean,
+    Optimizer,
+    PerTensor,
+    Rescaled,
+    UpdateRule,
+)
 from gradrace.optimizers._torch import AnyOptimizer, TorchOptimizer, resolve
 
 __all__ = [
@@ -16,6 +26,7 @@ __all__ = [
     "Card",
     "Case",
     "Hyperparameter",
+    "Korean",
     "Optimizer",
     "PerTensor",
     "Rescaled",

@@ -79,10 +79,23 @@ class Rescaled:
 
 
 @dataclass(frozen=True)
+class Korean:
+    """A card's sentences in Korean; what is missing is shown in English. ``meanings`` are of the hyperparameters."""
+
+    title: str
+    idea: str
+    use: str
+    relatives: Mapping[str, str] = field(default_factory=dict)
+    differences: tuple[str, ...] = ()
+    meanings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Card:
     """What a person should know of an optimizer. Plain sentences; formula in plain text, one line each.
 
-    ``differences`` says where the rule departs from its paper or from the reference implementation.
+    ``differences`` says where the rule departs from its paper or from the reference implementation. ``korean`` is for
+    pages in Korean, which otherwise show the card as it stands.
     """
 
     title: str
@@ -93,6 +106,7 @@ class Card:
     link: str
     relatives: Mapping[str, str] = field(default_factory=dict)
     differences: tuple[str, ...] = ()
+    korean: Korean | None = None
 
 
 @dataclass(frozen=True)
@@ -182,7 +196,8 @@ class Optimizer:
             instead adds in every update; the drop-in class starts them there and passes None for the hyperparameter.
         sparse: whether, without weight decay, a gradient of 0 changes nothing, so that a sparse gradient can be applied
             to the rows it has.
-        cases, bad_inputs: what its tests try.
+        cases: settings in which its tests compare it with its oracle.
+        bad_inputs: settings that must be refused.
     """
 
     name: str

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor
+from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Korean, Optimizer, PerTensor
 from gradrace.optimizers._parts import descent, like, moving_average, with_weight_decay
 from gradrace.optimizers.sgd import WEIGHT_DECAY
 from gradrace.space import LogUniform
@@ -77,6 +77,24 @@ optimizer = Optimizer(
             "adagrad": "divides by all the gradient there has been, and does not forget",
         },
         differences=("The paper has no learning rate: its method is lr = 1.",),
+        korean=Korean(
+            title="Adadelta",
+            idea="RMSprop처럼 각 기울기를 최근 크기로 나누고, 여기에 최근에 움직인 스텝의 크기를 곱합니다. 그래서 "
+            "스텝이 파라미터와 같은 단위를 가지며 원칙적으로 학습률이 필요 없습니다. 다만 실제로는 eps가 초반의 "
+            "속도를 정합니다.",
+            use="학습률을 고르지 않고 하는 학습, 초기의 음성 인식.",
+            relatives={
+                "rmsprop": "학습률이 일정하고 eps가 제곱근 밖에 있는 같은 방법",
+                "adagrad": "지금까지의 모든 기울기로 나누며 잊지 않음",
+            },
+            differences=("논문에는 학습률이 없습니다. 논문의 방법은 lr = 1에 해당합니다.",),
+            meanings={
+                "lr": "길이를 스스로 정하는 스텝에 곱하는 배수",
+                "rho": "두 평균을 유지하는 비율",
+                "eps": "나눗셈을 유한하게 유지하고 처음 몇 스텝을 움직이게 하는 작은 수",
+                "weight_decay": "기울기에 더하는 L2 벌점",
+            },
+        ),
     ),
     family=("rmsprop", "the average size of past steps in place of a learning rate"),
     torch_class="torch.optim.Adadelta",

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor
+from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Korean, Optimizer, PerTensor
 from gradrace.optimizers._parts import descent, like, moving_average, root_mean_square, with_decoupled_decay
 from gradrace.space import LogUniform
 
@@ -109,6 +109,30 @@ optimizer = Optimizer(
             "multiplies weight decay.",
             "The paper adds 1e-30 to each squared gradient; PyTorch and this rule keep the divisors above the "
             "precision of the number format instead, or above eps1.",
+        ),
+        korean=Korean(
+            title="Adafactor (선형보다 적은 메모리를 쓰는 적응형 학습률)",
+            idea="행렬의 기울기 제곱에서 행 평균과 열 평균만 기억하는 RMSprop입니다. 메모리가 거의 들지 않습니다. "
+            "스텝은 가중치 자체 크기에 대한 비율로 정하고, 갑자기 커진 스텝은 줄입니다.",
+            use="T5처럼 메모리가 부족한 대규모 언어 모델.",
+            relatives={
+                "rmsprop": "제곱 평균을 전부 두고, 유지 비율이 고정이며, 스텝 길이를 직접 정하는 같은 방법",
+                "adam": "온전한 평균 두 개를 쓰는 Adafactor",
+            },
+            differences=(
+                "논문은 가장 긴 스텝을 0.01로 고정합니다. PyTorch와 여기서는 학습률이 그 값이며, 가중치 감쇠에도 "
+                "곱해집니다.",
+                "논문은 기울기 제곱마다 1e-30을 더합니다. PyTorch와 이 규칙은 그 대신 나누는 값을 수 형식의 정밀도 "
+                "또는 eps1보다 크게 유지합니다.",
+            ),
+            meanings={
+                "lr": "텐서의 제곱평균제곱근에 대한 가장 긴 스텝의 비율",
+                "beta2_decay": "제곱 평균은 스텝 t에서 1 - t^beta2_decay의 비율을 유지함",
+                "eps1": "나누는 데 쓰는 기울기의 최소 크기. 0이면 수 형식의 정밀도",
+                "eps2": "텐서 자체의 제곱평균제곱근이 더 작을 때 대신 쓰는 값",
+                "clip": "방향의 제곱평균제곱근이 이 값을 넘으면 이 값으로 줄임",
+                "weight_decay": "한 스텝에 줄어드는 가중치의 비율. lr을 곱함",
+            },
         ),
     ),
     family=("rmsprop", "row and column means in place of a matrix of squares"),

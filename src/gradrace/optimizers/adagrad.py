@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor
+from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Korean, Optimizer, PerTensor
 from gradrace.optimizers._parts import descent, like, with_weight_decay
 from gradrace.optimizers.sgd import LR, WEIGHT_DECAY
 from gradrace.space import LogUniform
@@ -67,6 +67,23 @@ optimizer = Optimizer(
             "sgd": "AdaGrad without the division",
             "rmsprop": "AdaGrad that forgets: a moving average in place of the sum",
         },
+        korean=Korean(
+            title="AdaGrad (적응형 기울기)",
+            idea="파라미터마다 고유한 학습률을 줍니다. 자주 갱신되는 파라미터는 점점 덜 움직이고, 드물게 갱신되는 "
+            "파라미터는 긴 스텝을 유지하므로 드문 정보가 더 크게 반영됩니다.",
+            use="드문 단어가 많은 언어 데이터.",
+            relatives={
+                "sgd": "나눗셈이 없는 AdaGrad",
+                "rmsprop": "잊어버리는 AdaGrad: 합 대신 이동 평균을 사용",
+            },
+            meanings={
+                "lr": "학습률: 한 스텝의 길이",
+                "lr_decay": "스텝에 따라 학습률이 줄어드는 빠르기",
+                "initial_total": "시작할 때 가정하는 기울기 제곱",
+                "eps": "나눗셈을 유한하게 유지하는 작은 수",
+                "weight_decay": "기울기에 더하는 L2 벌점",
+            },
+        ),
     ),
     family=("sgd", "divided by the root of all squared gradients so far"),
     torch_class="torch.optim.Adagrad",

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor
+from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Korean, Optimizer, PerTensor
 from gradrace.optimizers._parts import (
     bias_correction,
     corrected_root,
@@ -103,6 +103,27 @@ optimizer = Optimizer(
             "adamax": "Adam with the largest gradient in place of the average square",
             "nadam": "Adam that looks one step ahead, as Nesterov does",
         },
+        korean=Korean(
+            title="Adam (적응형 모멘트 추정)",
+            idea="모멘텀과 RMSprop을 합친 방법입니다. 과거 기울기의 평균 방향으로 가되, 각 좌표의 최근 기울기 크기로 "
+            "나눕니다. 두 평균 모두 0에서 시작한 편향을 보정합니다.",
+            use="두루 쓰이는 방법: 이미지 분류, 언어, 번역, 챗봇.",
+            relatives={
+                "momentum": "분자만 사용 (평균 대신 합)",
+                "rmsprop": "beta1 = 0이고 편향 보정이 없는 Adam",
+                "adamw": "가중치 감쇠가 나눗셈의 영향을 받지 않는 Adam",
+                "amsgrad": "지금까지 가장 큰 평균으로 나누는 Adam",
+                "adamax": "제곱 평균 대신 가장 큰 기울기를 쓰는 Adam",
+                "nadam": "네스테로프처럼 한 스텝 앞을 보는 Adam",
+            },
+            meanings={
+                "lr": "학습률: 각 좌표에서 대략 한 스텝의 길이",
+                "beta1": "평균 기울기를 유지하는 비율",
+                "beta2": "기울기 제곱 평균을 유지하는 비율",
+                "eps": "나눗셈을 유한하게 유지하는 작은 수",
+                "weight_decay": "기울기에 더하는 L2 벌점",
+            },
+        ),
     ),
     family=("rmsprop", "over Momentum's average, both corrected for their start"),
     torch_class="torch.optim.Adam",

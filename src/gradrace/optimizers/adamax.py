@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gradrace.optimizers._base import BadInput, Card, Case, PerTensor
+from gradrace.optimizers._base import BadInput, Card, Case, Korean, PerTensor
 from gradrace.optimizers._parts import bias_correction, descent, like, moving_average, with_weight_decay
 from gradrace.optimizers.adam import Hyper
 from gradrace.optimizers.adam import optimizer as adam
@@ -57,6 +57,24 @@ optimizer = replace(
             "amsgrad": "keeps a maximum too, of averages",
         },
         differences=("The paper has no eps; PyTorch adds it to each gradient's size.",),
+        korean=Korean(
+            title="Adamax (무한대 노름을 쓰는 Adam)",
+            idea="제곱 평균의 제곱근 대신, 서서히 줄어드는 좌표별 최근 최대 기울기로 나누는 Adam입니다. 큰 기울기가 "
+            "한 번만 나타나도 곧바로 온전히 반영됩니다.",
+            use="임베딩처럼 기울기가 대부분 0이고 가끔 큰 파라미터.",
+            relatives={
+                "adam": "제곱 평균의 제곱근을 쓰는 같은 방법",
+                "amsgrad": "역시 최댓값을 유지하지만 평균들의 최댓값",
+            },
+            differences=("논문에는 eps가 없습니다. PyTorch는 각 기울기의 크기에 eps를 더합니다.",),
+            meanings={
+                "lr": "학습률: 각 좌표에서 대략 한 스텝의 길이",
+                "beta1": "평균 기울기를 유지하는 비율",
+                "beta2": "기울기 제곱 평균을 유지하는 비율",
+                "eps": "나눗셈을 유한하게 유지하는 작은 수",
+                "weight_decay": "기울기에 더하는 L2 벌점",
+            },
+        ),
     ),
     family=("adam", "the largest gradient in place of the average square"),
     exempt={

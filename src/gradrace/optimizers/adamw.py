@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 
-from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, PerTensor
+from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Korean, PerTensor
 from gradrace.optimizers.adam import init, update
 from gradrace.optimizers.adam import optimizer as adam
 from gradrace.space import LogUniform
@@ -37,6 +37,26 @@ optimizer = replace(
         differences=(
             "The paper's decay does not depend on lr, only on the schedule. PyTorch multiplies it by lr: the paper's "
             "decay is lr * weight_decay here.",
+        ),
+        korean=Korean(
+            title="AdamW (가중치 감쇠를 분리한 Adam)",
+            idea="모든 가중치를 같은 비율로 0 쪽으로 당기는 Adam입니다. Adam에서는 가중치 감쇠가 기울기에 포함되어 "
+            "함께 나뉘므로, 기울기가 큰 가중치는 거의 감쇠되지 않습니다.",
+            use="트랜스포머: 언어 모델과 비전 모델.",
+            relatives={
+                "adam": "weight_decay가 0인 AdamW",
+            },
+            differences=(
+                "논문의 감쇠는 lr이 아니라 스케줄에만 좌우됩니다. PyTorch는 감쇠에 lr을 곱합니다. 논문의 감쇠는 "
+                "여기서 lr * weight_decay입니다.",
+            ),
+            meanings={
+                "lr": "학습률: 각 좌표에서 대략 한 스텝의 길이",
+                "beta1": "평균 기울기를 유지하는 비율",
+                "beta2": "기울기 제곱 평균을 유지하는 비율",
+                "eps": "나눗셈을 유한하게 유지하는 작은 수",
+                "weight_decay": "lr 1인 스텝이 파라미터에서 덜어 내는 비율",
+            },
         ),
     ),
     family=("adam", "weight decay apart from the gradient"),

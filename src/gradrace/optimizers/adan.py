@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor
+from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Korean, Optimizer, PerTensor
 from gradrace.optimizers._parts import (
     bias_correction,
     corrected_root,
@@ -119,6 +119,30 @@ optimizer = Optimizer(
             "The paper corrects no bias and may restart; the authors' code corrects the bias and does not restart.",
             "The reference implementation can shorten all gradients together to a largest norm first. This rule "
             "updates each number by itself; torch.nn.utils.clip_grad_norm_ before the step does the same.",
+        ),
+        korean=Korean(
+            title="Adan (적응형 네스테로프 모멘텀)",
+            idea="기울기가 어떻게 변해 왔는지를 보고 앞을 내다보는 Adam입니다. 평균 기울기에 평균 변화량을 더한 "
+            "방향으로 가고, 둘의 최근 크기로 나눕니다. Adam보다 5~10배 큰 학습률을 견딥니다.",
+            use="배치가 큰 비전 트랜스포머, 확산 모델, 언어 모델.",
+            relatives={
+                "adam": "beta2 = 0인 Adan",
+                "nadam": "그 대신 평균 기울기를 따라 앞을 봄",
+            },
+            differences=(
+                "논문의 베타는 1에서 여기의 값을 뺀 것입니다.",
+                "논문은 편향을 보정하지 않고 재시작할 수 있습니다. 저자 코드는 편향을 보정하고 재시작하지 않습니다.",
+                "참조 구현은 모든 기울기를 먼저 함께 최대 노름까지 줄일 수 있습니다. 이 규칙은 각 수를 따로 "
+                "갱신합니다. 스텝 전에 torch.nn.utils.clip_grad_norm_을 쓰면 같습니다.",
+            ),
+            meanings={
+                "lr": "학습률: 각 좌표에서 대략 한 스텝의 길이",
+                "beta1": "평균 기울기를 유지하는 비율",
+                "beta2": "기울기 변화의 평균을 유지하는 비율",
+                "beta3": "제곱 평균을 유지하는 비율",
+                "eps": "나눗셈을 유한하게 유지하는 작은 수",
+                "weight_decay": "0 쪽으로 당기는 세기. 스텝마다 lr을 곱함",
+            },
         ),
     ),
     family=("adam", "averages the change of the gradient, too"),

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gradrace.optimizers._base import BadInput, Card, Case, Optimizer, PerTensor
+from gradrace.optimizers._base import BadInput, Card, Case, Korean, Optimizer, PerTensor
 from gradrace.optimizers._parts import (
     decay_pace,
     descent,
@@ -103,6 +103,31 @@ optimizer = Optimizer(
             "only starts s, is not counted.",
             "Both can be given another bound, as a function of the step. A function is no number that a study could "
             "tune, and no part of a configuration that can be stored; this rule has the paper's bound.",
+        ),
+        korean=Korean(
+            title="ADOPT (수정된 Adam)",
+            idea="순서를 바꾸어 beta2가 무엇이든 수렴하는 Adam입니다. 기울기를 그 기울기가 들어 있지 않은 이전 "
+            "기울기들의 평균으로 나누고, 그 결과에 모멘텀의 평균을 취합니다. 그 크기는 스텝 수에 따라 커지는 한도 "
+            "안에 둡니다.",
+            use="Adam과 같으며, Adam이 불안정해서 beta2를 조심스럽게 정해야 하는 곳.",
+            relatives={
+                "adam": "먼저 평균하고 나중에 나누며, 나누는 평균에 현재 기울기가 포함됨",
+                "rmsprop": "모멘텀을 쓰면 역시 나눈 값을 평균하지만, 나누는 평균에 현재 기울기가 포함됨",
+            },
+            differences=(
+                "분리된 가중치 감쇠가 첫 스텝에도 작용합니다. 저자 코드에서는 첫 스텝에 아무것도 움직이지 않습니다.",
+                "pytorch_optimizer의 한도는 t^(1/4)입니다. 여기서는 논문과 저자 코드처럼 s를 시작하기만 하는 첫 "
+                "스텝을 세지 않습니다.",
+                "두 구현에는 스텝의 함수로 다른 한도를 줄 수 있습니다. 함수는 스터디가 튜닝할 수 있는 수가 아니고 "
+                "저장할 수 있는 설정도 아니므로, 이 규칙은 논문의 한도를 씁니다.",
+            ),
+            meanings={
+                "lr": "학습률: 각 좌표에서 대략 한 스텝의 길이",
+                "beta1": "평균 기울기를 유지하는 비율",
+                "beta2": "기울기 제곱 평균을 유지하는 비율",
+                "eps": "나눗셈을 유한하게 유지하는 작은 수",
+                "weight_decay": "기울기에 더하는 L2 벌점",
+            },
         ),
     ),
     family=("adam", "divides first, by the average before this gradient, and averages after"),

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor, Tree
+from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Korean, Optimizer, PerTensor, Tree
 from gradrace.optimizers._parts import descent, moving_average, with_decoupled_decay, with_weight_decay
 from gradrace.optimizers.sgd import LR, WEIGHT_DECAY
 from gradrace.space import LogUniform
@@ -82,6 +82,28 @@ optimizer = Optimizer(
             "does not have; lambd 0 switches both off.",
             "PyTorch's default for t0 is a million steps: training shorter than t0 never averages.",
             "PyTorch sets eta for the next step, so a scheduled lr takes effect one step late; so it does here.",
+        ),
+        korean=Korean(
+            title="ASGD (평균 SGD)",
+            idea="어느 스텝부터 가중치의 평균을 함께 유지하는 SGD입니다. 가중치는 좋은 점 주위에서 흔들리고 그 평균은 "
+            "그 점에 더 가까우므로, 학습률을 높게 유지해도 됩니다.",
+            use="학습 마지막 단계의 순환 신경망 언어 모델.",
+            relatives={
+                "sgd": "lambd가 0이고, 평균 대신 마지막 점을 쓰는 ASGD",
+            },
+            differences=(
+                "학습률은 Bottou(2012)의 제안대로 줄어들고, 논문에는 없는 세기 lambd로 0 쪽으로 당깁니다. lambd가 "
+                "0이면 둘 다 꺼집니다.",
+                "PyTorch에서 t0의 기본값은 백만 스텝입니다. t0보다 짧은 학습에서는 평균을 내지 않습니다.",
+                "PyTorch는 다음 스텝의 eta를 미리 정하므로 스케줄된 lr이 한 스텝 늦게 반영됩니다. 여기서도 같습니다.",
+            ),
+            meanings={
+                "lr": "학습률: 한 스텝의 길이",
+                "lambd": "학습률이 줄어드는 빠르기이자 0 쪽으로 당기는 세기",
+                "alpha": "학습률이 줄어드는 지수",
+                "t0": "평균을 내기 시작하는 스텝",
+                "weight_decay": "기울기에 더하는 L2 벌점",
+            },
         ),
     ),
     family=("sgd", "the average of the weights is what is used"),

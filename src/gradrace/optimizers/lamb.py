@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gradrace.optimizers import adam, radam
-from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor, Rescaled, Tree
+from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Korean, Optimizer, PerTensor, Rescaled, Tree
 from gradrace.optimizers._parts import (
     bias_correction,
     decay_pace,
@@ -150,6 +150,35 @@ optimizer = Optimizer(
             "With rectify, as in the reference, weight decay acts only where weight_decouple is on, and the step is "
             "scaled by the length of the weights before it over that after it, so that it hardly is.",
             "The paper leaves the function of the weights' length open; min(|w|, 10) is the reference's.",
+        ),
+        korean=Korean(
+            title="LAMB (배치 학습을 위한 층별 적응형 모멘트)",
+            idea="텐서마다 Adam의 스텝을 그 텐서 길이에 대한 비율로 다시 조정합니다. 그래서 큰 배치와 큰 학습률에서도 "
+            "모든 층이 안정적으로 학습됩니다.",
+            use="배치 크기를 수천 이상으로 키워 학습하는 BERT 같은 언어 모델.",
+            relatives={
+                "adam": "크기 조정이 없고 편향 보정이 있는 LAMB",
+                "lars": "같은 아이디어를 모멘텀에 적용",
+            },
+            differences=(
+                "논문의 마지막 판은 0에서 시작한 두 평균을 보정합니다. 논문 3판, 참조 구현, 이 규칙은 보정하지 "
+                "않습니다. eps와 가중치 감쇠를 빼면 크기 조정이 보정을 상쇄합니다.",
+                "참조 구현은 기본적으로 조정된 스텝을 1 - beta1^t로 나누어 첫 스텝이 10배 길어지고, 가중치를 스텝과 "
+                "별도로 감쇠합니다. 여기서는 논문처럼 둘 다 꺼진 선택 사항입니다(adam_debias=False, "
+                "weight_decouple=True).",
+                "rectify를 켜면 참조 구현처럼 weight_decouple이 켜져 있을 때만 가중치 감쇠가 작용합니다. 또한 스텝은 "
+                "스텝 전 가중치 길이를 스텝 후 길이로 나눈 값으로 조정되어 거의 조정되지 않습니다.",
+                "논문은 가중치 길이의 함수를 정하지 않습니다. min(|w|, 10)은 참조 구현의 것입니다.",
+            ),
+            meanings={
+                "lr": "학습률: 텐서 자체 길이에 대한 한 스텝 길이의 비율",
+                "beta1": "평균 기울기를 유지하는 비율",
+                "beta2": "기울기 제곱 평균을 유지하는 비율",
+                "eps": "두 나눗셈을 유한하게 유지하는 작은 수",
+                "n_sma_threshold": "rectify를 켰을 때 스텝을 제곱근으로 나누기 시작하는 RAdam 평균의 길이",
+                "max_grad_norm": "pre_norm을 켰을 때 모든 기울기를 합친 길이의 한도. 0이면 제한 없음",
+                "weight_decay": "0 쪽으로 당기는 세기. 스텝 크기를 조정하기 전에 더함",
+            },
         ),
     ),
     family=("adam", "every tensor moves in proportion to its own length"),

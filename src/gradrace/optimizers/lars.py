@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gradrace.optimizers import momentum
-from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor
+from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Korean, Optimizer, PerTensor
 from gradrace.optimizers._parts import norm, trust_ratio, with_weight_decay
 from gradrace.space import LogUniform
 
@@ -77,6 +77,30 @@ optimizer = Optimizer(
             "Momentum without weight decay.",
             "Dampening, which the paper does not have, acts on the first gradient too, as in the reference "
             "implementation and other than in PyTorch's Momentum.",
+        ),
+        korean=Korean(
+            title="LARS (층별 적응형 비율 조정)",
+            idea="각 행렬의 기울기를 먼저 그 행렬 길이의 일정한 비율로 조정하는 모멘텀입니다. 그래서 어떤 층은 거의 "
+            "움직이지 않는데 다른 층은 망가지는 일이 없습니다.",
+            use="배치 크기를 수천 이상으로 키워 학습하는 이미지 분류기.",
+            relatives={
+                "momentum": "크기 조정이 없는 LARS",
+                "lamb": "같은 아이디어를 Adam에 적용",
+            },
+            differences=(
+                "논문에서는 속도에 lr * q * g가 들어갑니다. 여기서는 대부분의 구현처럼 학습률을 속도에 곱하므로 "
+                "스케줄이 바로 반영됩니다. 학습률이 일정하면 둘은 같습니다.",
+                "논문은 모든 층을 조정합니다. 여기서는 참조 구현처럼 벡터와 스칼라에 가중치 감쇠 없는 보통 모멘텀을 "
+                "씁니다.",
+                "논문에 없는 댐핑은 참조 구현처럼 첫 기울기에도 작용하며, 이 점에서 PyTorch의 모멘텀과 다릅니다.",
+            ),
+            meanings={
+                "lr": "학습률. 행렬에는 신뢰 계수를 곱함",
+                "momentum": "속도를 유지하는 비율",
+                "dampening": "기울기에서 속도에 넣지 않는 비율",
+                "trust": "학습률 1에서 행렬 자체 길이에 대한 한 스텝 길이의 비율",
+                "weight_decay": "행렬의 기울기에 더하는 L2 벌점",
+            },
         ),
     ),
     family=("momentum", "every matrix moves in proportion to its own length"),

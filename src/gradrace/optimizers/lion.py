@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor
+from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Korean, Optimizer, PerTensor
 from gradrace.optimizers._parts import decay_pace, descent, moving_average, with_decoupled_decay, with_weight_decay
 from gradrace.optimizers.signum import WEIGHT_DECAY, State, init
 from gradrace.space import LogUniform
@@ -66,6 +66,23 @@ optimizer = Optimizer(
         paper="Chen et al., Symbolic Discovery of Optimization Algorithms, 2023",
         link="https://arxiv.org/abs/2302.06675",
         relatives={"signum": "Lion with beta1 = beta2", "adamw": "weight decay is taken in the same way"},
+        korean=Korean(
+            title="Lion (진화로 찾은 부호 모멘텀)",
+            idea="모든 좌표를 같은 길이만큼, 최신 기울기와 긴 기억을 섞은 것이 가리키는 방향으로 움직입니다. 프로그램 "
+            "탐색으로 발견되었습니다. 메모리는 Adam의 절반이고, 학습률은 3~10배 작게, 가중치 감쇠는 그만큼 크게 "
+            "잡아야 합니다.",
+            use="배치가 크고 메모리가 부족한 대규모 비전 모델과 언어 모델.",
+            relatives={
+                "signum": "beta1 = beta2인 Lion",
+                "adamw": "가중치 감쇠 방식이 같음",
+            },
+            meanings={
+                "lr": "학습률: 각 좌표에서 모든 스텝의 길이",
+                "beta1": "스텝의 방향에서 기억한 평균이 차지하는 비율",
+                "beta2": "기억한 평균을 유지하는 비율",
+                "weight_decay": "lr 1인 스텝이 파라미터에서 덜어 내는 비율",
+            },
+        ),
     ),
     family=("signum", "the newest gradient counts more in the step than in the memory"),
     torch_class="gradrace.optim.Lion",

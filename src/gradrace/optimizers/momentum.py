@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor
+from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Korean, Optimizer, PerTensor
 from gradrace.optimizers._parts import descent, like, with_weight_decay
 from gradrace.optimizers.sgd import LR, WEIGHT_DECAY
 from gradrace.space import LogUniform
@@ -91,6 +91,28 @@ optimizer = Optimizer(
             "With dampening, PyTorch and this rule still take the first gradient whole; PyTorch also the first one "
             "after momentum was 0, where this rule goes by the count of steps.",
             "Looking ahead with dampening is refused, as PyTorch does.",
+        ),
+        korean=Korean(
+            title="모멘텀 (무거운 공)",
+            idea="관성처럼 방향을 기억하고 속도를 붙입니다. 같은 쪽을 계속 가리키는 스텝은 쌓이고, 서로 어긋나는 "
+            "스텝은 상쇄됩니다.",
+            use="빠르게 반응하도록 배워야 하는 게임 AI.",
+            relatives={
+                "sgd": "momentum이 0인 모멘텀",
+                "nesterov": "한 스텝 앞을 보는 모멘텀",
+                "adam": "모멘텀의 평균을 RMSprop의 평균으로 나눔",
+            },
+            differences=(
+                "댐핑을 써도 PyTorch와 이 규칙은 첫 기울기를 온전히 받습니다. PyTorch는 momentum이 0이었다가 바뀐 "
+                "뒤의 첫 기울기도 그렇게 하고, 이 규칙은 스텝 수를 따릅니다.",
+                "댐핑과 함께 앞을 보는 것은 PyTorch처럼 거부합니다.",
+            ),
+            meanings={
+                "lr": "학습률: 한 스텝의 길이",
+                "momentum": "속도를 유지하는 비율",
+                "dampening": "기울기에서 속도에 넣지 않는 비율",
+                "weight_decay": "기울기에 더하는 L2 벌점",
+            },
         ),
     ),
     family=("sgd", "along a velocity that remembers past gradients"),

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gradrace.optimizers import adam
-from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor
+from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Korean, Optimizer, PerTensor
 from gradrace.optimizers._parts import descent, like, moving_average, norm, with_decoupled_decay
 from gradrace.space import LogUniform
 
@@ -136,6 +136,39 @@ optimizer = Optimizer(
             "differ in numbers, not in operations, and an option is on or off.",
             "PyTorch's default scale is sqrt(max(1, n / m)), for learning rates apart from AdamW's; the default here, "
             "match_rms, is the second paper's, with which one learning rate and one weight decay serve both.",
+        ),
+        korean=Korean(
+            title="Muon (뉴턴-슐츠 반복으로 직교화한 모멘텀)",
+            idea="행렬을 행렬로 다루는 모멘텀입니다. 한 층의 평균 기울기를, 어떤 방향도 다른 방향보다 더 늘이지 않는 "
+            "가장 가까운 행렬로 바꿉니다. 그래서 드문 방향도 흔한 방향만큼 빨리 배웁니다. 편향과 스케일 파라미터에는 "
+            "AdamW의 스텝을 씁니다.",
+            use="언어 모델의 은닉층. 작은 언어 모델의 빠른 학습에서 기록을 세웠습니다.",
+            relatives={
+                "nesterov": "직교화 스텝이 없는 Muon",
+                "adam": "행렬이 아닌 것에 쓰이며, 가중치 감쇠는 스텝과 별도",
+            },
+            differences=(
+                "저자들은 임베딩과 출력층이 행렬인데도 AdamW에 맡기고, 합성곱은 행렬로 펼칩니다. 여기서는 차원이 "
+                "정확히 둘인 것만 행렬입니다.",
+                "저자들과 PyTorch는 bfloat16으로 반복하며, 이때 스텝은 두 자리 정도만 정확합니다. 이 규칙은 "
+                "파라미터의 정밀도로 반복합니다.",
+                "PyTorch는 반복 횟수를 5회가 아닌 값으로도 할 수 있습니다. 이 규칙은 그럴 수 없습니다. 함께 학습하는 "
+                "시행들은 수만 다를 뿐 연산은 같아야 하고, 선택 사항은 켜거나 끄는 것뿐입니다.",
+                "PyTorch의 기본 스케일은 AdamW와 별도의 학습률을 위한 sqrt(max(1, n / m))입니다. 여기의 기본값 "
+                "match_rms는 두 번째 논문의 것으로, 학습률과 가중치 감쇠 하나씩이 둘 모두에 쓰입니다.",
+            ),
+            meanings={
+                "lr": "행렬과 나머지에 똑같이 쓰는 학습률",
+                "momentum": "행렬의 평균 기울기를 유지하는 비율",
+                "beta1": "평균 기울기를 유지하는 비율",
+                "beta2": "기울기 제곱 평균을 유지하는 비율",
+                "eps": "나눗셈을 유한하게 유지하는 작은 수",
+                "ns_a": "반복식 a x + b x^3 + c x^5의 a",
+                "ns_b": "같은 식의 b",
+                "ns_c": "같은 식의 c",
+                "ns_eps": "행렬을 그 길이로 나눌 때 최소로 보는 길이",
+                "weight_decay": "한 스텝에 줄어드는 가중치의 비율. lr을 곱함",
+            },
         ),
     ),
     family=("nesterov", "the step of a matrix is made orthogonal"),

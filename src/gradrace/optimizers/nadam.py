@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor
+from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Korean, Optimizer, PerTensor
 from gradrace.optimizers._parts import (
     corrected_root,
     descent,
@@ -101,6 +101,28 @@ optimizer = Optimizer(
         differences=(
             "The paper averages the gradient with the momentum of the step, mu_t. PyTorch averages it with beta1 and "
             "uses mu_t only in the correction and the look-ahead.",
+        ),
+        korean=Korean(
+            title="NAdam (네스테로프 모멘텀을 쓰는 Adam)",
+            idea="한 스텝 앞을 보는 Adam입니다. 평균이 이미 움직였다고 보고 최신 기울기를 반영합니다. 모멘텀은 처음에 "
+            "낮고 점점 커집니다.",
+            use="Adam과 같습니다. 학습 속도 벤치마크에서 강력한 기준선이기도 합니다.",
+            relatives={
+                "adam": "앞을 보지 않는 같은 방법",
+                "nesterov": "앞을 보는 방식은 같고 나눗셈이 없음",
+            },
+            differences=(
+                "논문은 그 스텝의 모멘텀 mu_t로 기울기를 평균합니다. PyTorch는 beta1로 평균하고 mu_t는 보정과 앞을 "
+                "보는 데에만 씁니다.",
+            ),
+            meanings={
+                "lr": "학습률: 각 좌표에서 대략 한 스텝의 길이",
+                "beta1": "평균 기울기를 유지하는 비율",
+                "beta2": "기울기 제곱 평균을 유지하는 비율",
+                "eps": "나눗셈을 유한하게 유지하는 작은 수",
+                "momentum_decay": "모멘텀이 beta1의 절반에서 beta1까지 커지는 빠르기",
+                "weight_decay": "기울기에 더하는 L2 벌점",
+            },
         ),
     ),
     family=("adam", "looks one step ahead, as Nesterov does"),

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from gradrace.optimizers._base import BadInput, Card, Case, PerTensor
+from gradrace.optimizers._base import BadInput, Card, Case, Korean, PerTensor
 from gradrace.optimizers._parts import with_weight_decay
 from gradrace.optimizers.momentum import State, init, rolled
 from gradrace.optimizers.momentum import optimizer as momentum
@@ -54,6 +54,21 @@ optimizer = replace(
         "in this form Sutskever et al., 2013",
         link="https://proceedings.mlr.press/v28/sutskever13.html",
         relatives={"momentum": "the same without looking ahead", "sgd": "Nesterov with momentum 0"},
+        korean=Korean(
+            title="네스테로프 (가속 기울기)",
+            idea="한 스텝 앞을 보는 모멘텀입니다. 속도만큼 이미 움직였다고 보고 최신 기울기를 반영하므로, 방향이 "
+            "꺾이기 전에 더 일찍 속도를 줄입니다.",
+            use="모멘텀과 같으며, 모멘텀이 지나치게 나아가는 곳.",
+            relatives={
+                "momentum": "앞을 보지 않는 같은 방법",
+                "sgd": "momentum이 0인 네스테로프",
+            },
+            meanings={
+                "lr": "학습률: 한 스텝의 길이",
+                "momentum": "속도를 유지하는 비율",
+                "weight_decay": "기울기에 더하는 L2 벌점",
+            },
+        ),
     ),
     family=("momentum", "looks one step ahead"),
     cases=(Case(), Case({"lr": 0.3, "momentum": 0.95, "weight_decay": 0.01})),

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gradrace.optimizers import adam
-from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, Tree
+from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Korean, Optimizer, Tree
 from gradrace.optimizers._parts import bias_correction, decay_pace, descent, like, with_decoupled_decay
 from gradrace.space import LogUniform
 
@@ -174,6 +174,34 @@ optimizer = Optimizer(
             "infinity, too. It takes atan2=True where the reference implementation takes eps=None.",
             "The reference implementation can also add weight decay to the gradient, but does so after the gradient "
             "was used: nothing is decayed. This rule does not offer it.",
+        ),
+        korean=Korean(
+            title="Prodigy",
+            idea="자신의 학습률을 스스로 찾는 Adam입니다. 모든 파라미터가 기울기 방향으로 얼마나 왔는지를 보고 가야 "
+            "할 거리 d를 추정하며, 스텝을 대략 그 길이로 합니다.",
+            use="학습률을 찾고 싶지 않을 때의 이미지 생성 모델 미세 조정.",
+            relatives={
+                "adam": "학습률을 직접 정하고 편향 보정이 있는 Prodigy",
+            },
+            differences=(
+                "스텝에서 논문은 eps에 d를 곱하지만, 여기서는 저자 코드처럼 새 추정값 d'을 곱합니다. 저자 코드는 r과 "
+                "q를 d0으로 나누어 저장하는데, 이는 상쇄됩니다.",
+                "증가를 제한하지 않는 설정은 growth_rate=0으로 적습니다. 설정에서는 무한대를 수로 쓸 수 없기 "
+                "때문이며, 클래스는 무한대도 받습니다. 참조 구현의 eps=None은 클래스에서 atan2=True에 해당합니다.",
+                "참조 구현은 가중치 감쇠를 기울기에 더할 수도 있지만, 기울기를 쓴 다음에 더하므로 아무것도 감쇠되지 "
+                "않습니다. 이 규칙은 이 기능을 제공하지 않습니다.",
+            ),
+            meanings={
+                "lr": "추정한 학습률에 곱하는 배수. 1이면 충분하도록 설계됨",
+                "beta1": "평균 기울기를 유지하는 비율",
+                "beta2": "기울기 제곱 평균을 유지하는 비율",
+                "beta3": "추정에 쓰는 합을 유지하는 비율. 0이면 beta2의 제곱근",
+                "eps": "나눗셈을 유한하게 유지하는 작은 수",
+                "d0": "가야 할 거리의 첫 추정값. 커지기만 함",
+                "d_coef": "이후의 모든 추정값에 곱하는 배수",
+                "growth_rate": "추정값이 한 스텝에 커질 수 있는 최대 배수. 0이면 제한 없음",
+                "weight_decay": "한 스텝에 줄어드는 가중치의 비율. 스텝의 길이를 곱함",
+            },
         ),
     ),
     family=("adam", "estimates its learning rate on the way"),

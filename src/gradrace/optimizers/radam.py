@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from gradrace.optimizers._base import BadInput, Card, Case, PerTensor
+from gradrace.optimizers._base import BadInput, Card, Case, Korean, PerTensor
 from gradrace.optimizers._parts import (
     bias_correction,
     descent,
@@ -86,6 +86,27 @@ optimizer = replace(
         differences=(
             "The paper divides from rho > 4 on, PyTorch from rho > 5 on; the authors' code too waits for 5.",
             "The paper has no eps. PyTorch adds it before the bias correction, Adam after it.",
+        ),
+        korean=Korean(
+            title="RAdam (보정된 Adam)",
+            idea="자체 웜업이 있는 Adam입니다. 적은 수의 기울기로 구한 제곱 평균은 믿기 어려우므로, 처음 몇 스텝은 "
+            "나누지 않은 평균 기울기를 따라가고 그다음 스텝들은 짧게 합니다.",
+            use="Adam에 학습률 웜업이 필요하지만 웜업을 튜닝하고 싶지 않은 곳.",
+            relatives={
+                "adam": "스텝이 많이 지나면 RAdam이 이르는 방법",
+                "momentum": "처음 몇 스텝과 거의 같음",
+            },
+            differences=(
+                "논문은 rho > 4부터, PyTorch는 rho > 5부터 나눕니다. 저자 코드도 5까지 기다립니다.",
+                "논문에는 eps가 없습니다. PyTorch는 편향 보정 전에, Adam은 보정 후에 더합니다.",
+            ),
+            meanings={
+                "lr": "학습률: 각 좌표에서 대략 한 스텝의 길이",
+                "beta1": "평균 기울기를 유지하는 비율",
+                "beta2": "기울기 제곱 평균을 유지하는 비율",
+                "eps": "나눗셈을 유한하게 유지하는 작은 수",
+                "weight_decay": "기울기에 더하는 L2 벌점",
+            },
         ),
     ),
     family=("adam", "divides only once its average of squares can be trusted"),

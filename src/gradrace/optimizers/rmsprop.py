@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor
+from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Korean, Optimizer, PerTensor
 from gradrace.optimizers._parts import descent, like, moving_average, with_weight_decay
 from gradrace.optimizers.sgd import WEIGHT_DECAY
 from gradrace.space import LogUniform
@@ -89,6 +89,22 @@ optimizer = Optimizer(
             "adagrad": "the same with a sum that never forgets",
             "adam": "RMSprop over Momentum's average, with bias correction",
         },
+        korean=Korean(
+            title="RMSprop (제곱평균제곱근 전파)",
+            idea="각 기울기를 그 기울기의 최근 크기로 나눕니다. 그래서 최신 갱신에 적응하고 오래된 것은 잊습니다.",
+            use="순환 신경망으로 다루는 주가, 날씨 같은 시계열.",
+            relatives={
+                "adagrad": "합을 써서 잊지 않는 같은 방법",
+                "adam": "모멘텀의 평균을 쓰고 편향을 보정하는 RMSprop",
+            },
+            meanings={
+                "lr": "학습률",
+                "alpha": "기울기 제곱의 평균을 유지하는 비율",
+                "eps": "나눗셈을 유한하게 유지하는 작은 수",
+                "momentum": "속도를 유지하는 비율. 0이면 쓰지 않음",
+                "weight_decay": "기울기에 더하는 L2 벌점",
+            },
+        ),
     ),
     family=("adagrad", "an average that forgets in place of the sum"),
     torch_class="torch.optim.RMSprop",

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor
+from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Korean, Optimizer, PerTensor
 from gradrace.optimizers._parts import like
 from gradrace.space import LogUniform
 
@@ -80,6 +80,27 @@ optimizer = Optimizer(
         differences=(
             "At a turn the paper takes the last step back. PyTorch leaves the coordinate where it is for one step.",
             "lr is read at the first step alone: a schedule has no effect.",
+        ),
+        korean=Korean(
+            title="Rprop (탄력적 역전파)",
+            idea="각 좌표에서 기울기의 부호만 봅니다. 부호가 그대로면 그 좌표의 스텝이 커지고, 부호가 바뀌면 최솟점을 "
+            "지난 것이므로 스텝이 작아집니다. 작은 배치에서는 부호가 우연히 바뀌므로 전체 배치를 전제로 합니다.",
+            use="튜닝이 거의 필요 없는, 전체 배치로 학습하는 작은 신경망.",
+            relatives={
+                "signum": "역시 부호를 쓰지만 평균의 부호이고, 모든 좌표의 길이가 같음",
+                "rmsprop": "바탕이 된 아이디어: 작은 배치를 위한 Rprop",
+            },
+            differences=(
+                "부호가 바뀌면 논문은 마지막 스텝을 되돌립니다. PyTorch는 그 좌표를 한 스텝 동안 그대로 둡니다.",
+                "lr은 첫 스텝에서만 읽습니다. 스케줄은 효과가 없습니다.",
+            ),
+            meanings={
+                "lr": "각 좌표에서 첫 스텝의 길이",
+                "eta_minus": "부호가 바뀔 때 길이에 곱하는 배수",
+                "eta_plus": "부호가 그대로일 때 길이에 곱하는 배수",
+                "step_low": "가장 짧은 길이",
+                "step_high": "가장 긴 길이",
+            },
         ),
     ),
     torch_class="torch.optim.Rprop",

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gradrace.optimizers import adam, schedulefree_sgd
-from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor, Tree
+from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Korean, Optimizer, PerTensor, Tree
 from gradrace.optimizers._parts import bias_correction, like, moving_average, with_weight_decay
 from gradrace.optimizers.schedulefree_sgd import AVERAGING, average, averaged_step
 
@@ -96,6 +96,33 @@ optimizer = Optimizer(
             *schedulefree_sgd.optimizer.card.differences,
             "The paper puts the bias correction into the learning rate, where it also acts on weight decay and on the "
             "weights in the average; the reference implementation and this rule put it under the root.",
+        ),
+        korean=Korean(
+            title="Schedule-Free AdamW",
+            idea="기울기의 평균을 쓰지 않고, 지나온 모든 가중치의 평균을 모델로 쓰는 AdamW입니다. 평균은 스케줄 "
+            "없이도 안정되므로 학습이 언제 끝날지 미리 알 필요가 없습니다.",
+            use="길이를 미리 알 수 없는 학습. 2024년 AlgoPerf의 셀프 튜닝 부문에서 우승했습니다.",
+            relatives={
+                "schedulefree_sgd": "나누지 않은 기울기를 따르는 같은 방법",
+                "rmsprop": "이 방법이 따르는 방향이며, 편향 보정이 없음",
+                "adam": "가중치 대신 기울기를 평균함",
+            },
+            differences=(
+                "평균에 쓰이는 비중은 참조 구현처럼 지금까지 가장 큰 학습률을 따릅니다. 논문에서는 그 스텝의 학습률을 "
+                "따릅니다.",
+                "논문은 편향 보정을 학습률에 넣어 가중치 감쇠와 평균의 비중에도 작용하게 합니다. 참조 구현과 이 "
+                "규칙은 제곱근 안에 넣습니다.",
+            ),
+            meanings={
+                "lr": "빠른 가중치의 학습률. Adam보다 크게 잡음",
+                "beta1": "모델이 평균에 얼마나 가까운 곳에서 학습하는지. 0이면 z, 1이면 x",
+                "beta2": "기울기 제곱 평균을 유지하는 비율",
+                "eps": "나눗셈을 유한하게 유지하는 작은 수",
+                "warmup_steps": "학습률이 제 값까지 올라가는 스텝 수",
+                "r": "평균에서 스텝의 비중을 정하는 스텝 번호의 지수",
+                "weight_lr_power": "스텝의 비중에서 지금까지 가장 큰 학습률의 지수",
+                "weight_decay": "0 쪽으로 당기는 세기. 나눈 기울기와 별도로 작용함",
+            },
         ),
     ),
     family=("schedulefree_sgd", "along AdamW's divided gradient"),

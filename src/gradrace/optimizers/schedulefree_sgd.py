@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor, Tree
+from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Korean, Optimizer, PerTensor, Tree
 from gradrace.optimizers._parts import like, with_weight_decay
 from gradrace.optimizers.sgd import WEIGHT_DECAY
 from gradrace.space import LogUniform
@@ -121,6 +121,29 @@ optimizer = Optimizer(
         differences=(
             "Weights in the average follow the largest learning rate so far, as in the reference implementation; "
             "the paper's follow the learning rate of the step.",
+        ),
+        korean=Korean(
+            title="Schedule-Free SGD",
+            idea="지나온 모든 가중치의 평균을 모델로 쓰는 SGD입니다. 평균은 학습률을 점점 낮춘 것처럼 안정되며, "
+            "학습이 언제 끝날지 아무도 미리 알 필요가 없습니다.",
+            use="길이를 미리 알 수 없는 학습.",
+            relatives={
+                "sgd": "평균 없이 빠른 가중치만 사용",
+                "momentum": "역시 이전 기울기가 작용하지만, 평균이 아니라 가중치에 작용함",
+                "schedulefree_adamw": "같은 방법에 AdamW의 방향을 사용",
+            },
+            differences=(
+                "평균에 쓰이는 비중은 참조 구현처럼 지금까지 가장 큰 학습률을 따릅니다. 논문에서는 그 스텝의 학습률을 "
+                "따릅니다.",
+            ),
+            meanings={
+                "lr": "빠른 가중치의 학습률. SGD보다 크게 잡음",
+                "momentum": "모델이 평균에 얼마나 가까운 곳에서 학습하는지. 0이면 z, 1이면 x",
+                "warmup_steps": "학습률이 제 값까지 올라가는 스텝 수",
+                "r": "평균에서 스텝의 비중을 정하는 스텝 번호의 지수",
+                "weight_lr_power": "스텝의 비중에서 지금까지 가장 큰 학습률의 지수",
+                "weight_decay": "기울기에 더하는 L2 벌점",
+            },
         ),
     ),
     family=("sgd", "trains between the weights and their average, which is what is used"),

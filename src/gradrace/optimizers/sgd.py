@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor
+from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Korean, Optimizer, PerTensor
 from gradrace.optimizers._parts import descent, with_weight_decay
 from gradrace.space import LogUniform
 
@@ -54,6 +54,23 @@ optimizer = Optimizer(
             "adagrad": "SGD with a learning rate of its own for every parameter",
         },
         differences=("PyTorch's class has momentum, dampening and nesterov as well: here those are Momentum's.",),
+        korean=Korean(
+            title="SGD (확률적 경사 하강법)",
+            idea="한 번에 몇 개의 예만 보고, 그 예들이 보여 주는 경사를 따라 곧장 내려갑니다. 기억하는 것이 없으므로 "
+            "스텝 비용이 적고, 모든 스텝이 최신 예에만 좌우됩니다.",
+            use="고객의 클릭을 실시간으로 받아들이는 추천 시스템.",
+            relatives={
+                "momentum": "과거 기울기의 평균을 따르는 SGD. SGD는 momentum이 0인 모멘텀",
+                "adagrad": "파라미터마다 고유한 학습률이 있는 SGD",
+            },
+            differences=(
+                "PyTorch의 클래스에는 momentum, dampening, nesterov도 있습니다. 여기서는 모두 모멘텀에 속합니다.",
+            ),
+            meanings={
+                "lr": "학습률: 한 스텝의 길이",
+                "weight_decay": "기울기에 더하는 L2 벌점",
+            },
+        ),
     ),
     torch_class="torch.optim.SGD",
     class_name="SGD",

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor
+from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Korean, Optimizer, PerTensor
 from gradrace.optimizers._parts import descent, moving_average, with_decoupled_decay, with_weight_decay
 from gradrace.space import LogUniform
 
@@ -79,6 +79,23 @@ optimizer = Optimizer(
             "adam": "close to Signum where an average is about as large as the root of the average square",
         },
         differences=("The paper has no weight decay in the rule. Here it is decoupled by default, as in AdamW.",),
+        korean=Korean(
+            title="Signum (모멘텀의 부호)",
+            idea="모든 좌표를 평균 기울기가 가리키는 대로 위나 아래로 같은 길이만큼 움직입니다. 기울기가 얼마나 "
+            "큰지는 상관없고 얼마나 꾸준한지만 중요합니다.",
+            use="여러 기계에서 동시에 하는 학습. 부호는 1비트만 보내면 됩니다.",
+            relatives={
+                "momentum": "부호를 취하기 전의 같은 방법",
+                "lion": "방향에 최신 기울기를 더 반영하는 Signum. 베타가 같으면 Signum이 됨",
+                "adam": "평균의 크기가 제곱 평균의 제곱근과 비슷한 곳에서는 Signum에 가까움",
+            },
+            differences=("논문의 규칙에는 가중치 감쇠가 없습니다. 여기서는 AdamW처럼 기본적으로 분리되어 있습니다.",),
+            meanings={
+                "lr": "학습률: 각 좌표에서 모든 스텝의 길이",
+                "momentum": "평균 기울기를 유지하는 비율",
+                "weight_decay": "lr 1인 스텝이 파라미터에서 덜어 내는 비율",
+            },
+        ),
     ),
     family=("momentum", "the sign of the average alone"),
     torch_class="gradrace.optim.Signum",

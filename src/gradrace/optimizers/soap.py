@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from gradrace.optimizers import adam
-from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Optimizer, PerTensor
+from gradrace.optimizers._base import BadInput, Card, Case, Hyperparameter, Korean, Optimizer, PerTensor
 from gradrace.optimizers._parts import bias_correction as bias_left
 from gradrace.optimizers._parts import descent, like, moving_average, root_mean_square, with_decoupled_decay
 from gradrace.space import LogUniform
@@ -194,6 +194,37 @@ optimizer = Optimizer(
             "order of the sides that matters for it alone.",
             "The longest side that is turned is 10000, the reference's default for max_precondition_dim. The form of "
             "the state depends on it, which cannot differ between trials that train together.",
+        ),
+        korean=Korean(
+            title="SOAP (사전조건자의 고유 기저에서 Adam을 쓰는 Shampoo)",
+            idea="Adam은 가중치마다 따로 크기를 조정합니다. SOAP은 먼저 행렬의 기울기를 행과 열이 서로 독립적으로 "
+            "변하는 방향으로 돌리고, 거기서 Adam으로 크기를 조정한 다음, 스텝을 다시 되돌립니다.",
+            use="Adam보다 적은 스텝으로 학습하는 언어 모델.",
+            relatives={
+                "adam": "파라미터 자체의 축에서 하는 SOAP. 벡터에는 SOAP도 이렇게 함",
+                "adafactor": "행과 열의 기울기 제곱을 더 거칠게 기억",
+            },
+            differences=(
+                "첫 스텝은 참조 구현처럼 통계만 시작하고 아무것도 움직이지 않습니다.",
+                "고유 벡터를 구하기 전에 두 인자의 대각선에 대각합의 0.1%에서 0까지 내려가는 경사를 더합니다. 이것이 "
+                "없으면 대부분의 행렬에서 처음 기저가 반올림 오차로 정해집니다.",
+                "편향은 학습률에서 보정합니다. 그래서 참조 구현처럼 eps가 보정되지 않은 제곱근과 비교됩니다.",
+                "참조 구현이 float32로 계산하는 곳에서도 이 규칙은 파라미터의 정밀도로 계산합니다.",
+                "참조 구현은 작은 변을 합칠 수도 있지만, 그때는 원소가 max_precondition_dim개 이하인 모든 행렬을 "
+                "거부하므로 비교할 수 있는 것이 없습니다. 이 규칙은 이 기능도, 이 기능에만 의미가 있는 변의 순서도 "
+                "제공하지 않습니다.",
+                "돌릴 수 있는 가장 긴 변은 10000으로, 참조 구현의 max_precondition_dim 기본값입니다. 상태의 형태가 이 "
+                "값에 좌우되므로 함께 학습하는 시행끼리 다를 수 없습니다.",
+            ),
+            meanings={
+                "lr": "학습률: 각 좌표에서 대략 한 스텝의 길이",
+                "beta1": "평균 기울기를 유지하는 비율",
+                "beta2": "제곱과 외적의 평균을 유지하는 비율",
+                "eps": "나눗셈을 유한하게 유지하는 작은 수",
+                "shampoo_beta": "외적의 평균을 유지하는 비율. 0이면 beta2",
+                "refresh": "기저를 다시 돌릴 때까지의 스텝 수. 정수",
+                "weight_decay": "한 스텝에 줄어드는 가중치의 비율. lr을 곱함",
+            },
         ),
     ),
     family=("adam", "in the axes in which a matrix's gradients vary most"),

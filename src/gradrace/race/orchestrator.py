@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import platform
 import time
@@ -13,13 +14,14 @@ from typing import Any, Protocol
 import torch
 
 from gradrace._version import __version__
-from gradrace.engine.lanes import Lanes, Result
+from gradrace.engine.lanes import LaneDied, Lanes, Result
 from gradrace.engine.lanes import Task as LaneTask
 from gradrace.errors import Interrupted, SpecError
 from gradrace.optimizers import TorchOptimizer
 from gradrace.outcomes import Outcome
-from gradrace.race import costs
+from gradrace.race import costs, saving
 from gradrace.race.choose import choices, edges_left, find_extensions
+from gradrace.race.judging import failed_block
 from gradrace.race.paths import Memory
 from gradrace.race.plan import (
     Block,
@@ -33,9 +35,12 @@ from gradrace.race.plan import (
 from gradrace.race.planning import Entry, confirmation_steps, make_plan, noted_costs
 from gradrace.race.profile import profile
 from gradrace.race.pulse import pulse
+from gradrace.race.rescue import Rescue
 from gradrace.race.spec import RaceSpec, describe
-from gradrace.race.train import Compiled, Settled, Trained, compile_program, failed_block, prepare, train_block
+from gradrace.race.train import Compiled, Settled, Trained, compile_program, prepare, train_block
 from gradrace.store import RaceRecord, Store
+
+_log = logging.getLogger(__name__)
 
 CONFIRMATION = "confirmation"
 COMPILING = "compile"
@@ -103,6 +108,8 @@ def run(
                 record = store.create_race(entry.id, spec, _stored(entry, plan), machine(), __version__)
                 store.write_note(entry.id, "costs", step_costs)
             store.set_status(entry.id, "running")
+            labels = ", ".join(contender.label for contender in entry.contenders)
+            _log.info("Race %s on %s: %s; %d lanes.", entry.id, entry.task.workload.name, labels, lanes)
             with pulse(entry.id, store, entry.task.workload.scored_by.direction, len(workers), watch) as told:
                 racing = _Race(entry, Plan.from_dict(record.plan), store, workers, told)
                 racing.run()
@@ -118,8 +125,10 @@ def run(
         ) from None
     whole = time.perf_counter() - started
     note = {"seconds": whole, "profile": {**seconds, "end": before + whole - sum(seconds.values())}}
+    saving.forget_race(entry.id)
     store.write_note(entry.id, f"session {len(store.notes(entry.id)):04d}", note)
     store.set_status(entry.id, "finished")
+    _log.info("Race %s has ended after %.1f seconds.", entry.id, whole)
     return store, store.race(entry.id)
 
 
@@ -167,29 +176,66 @@ class _Race:
         if blocks:
             steps = sum(block.trial_steps(constant) for block in missing)
             trials = sum(len(block.trials) for block in blocks)
+            _log.info("Race %s, %s: %d trials, %d blocks to train.", self.entry.id, name, trials, len(missing))
             self.watch.stage(name, trials, steps, 0 if name == CONFIRMATION else self._confirmation_steps())
         for block in blocks:
             if block.id in self.done:
                 self.watch.block([known[trial.id] for trial in block.trials], trained=False)
         longest_first = sorted(missing, key=lambda block: -block.trial_steps(constant))
         by_id = {block.id: block for block in blocks}
-        for result in self.workers.run(self._tasks(longest_first), self.watch.steps):
+        dead: list[tuple[Block, LaneDied]] = []
+        patience = self.entry.limits.trial_timeout
+        for result in self.workers.run(self._tasks(longest_first), self.watch.steps, patience):
             if result.key == COMPILING:
                 self._settle(result)
-                continue
-            block = by_id[result.key]
-            trained: Trained = result.value or Trained(failed_block(block, str(result.error)))
-            outcomes = trained.outcomes
-            if trained.chunk:
-                self.store.write_note(self.entry.id, f"memory {block.id}", {"chunk": trained.chunk})
-            if trained.fallback:
-                self.store.write_note(self.entry.id, f"fallback {block.id}", {"error": trained.fallback})
-            began = time.perf_counter()
-            self.store.write_block(self.entry.id, block.id, outcomes)
-            self.writing += time.perf_counter() - began
-            known.update({outcome.trial: outcome for outcome in outcomes})
-            self.watch.block(outcomes, trained=True)
+            elif isinstance(result.error, LaneDied):
+                dead.append((by_id[result.key], result.error))
+            else:
+                block = by_id[result.key]
+                if result.error is not None:
+                    _log.error("Block %s failed: %s", block.id, result.error)
+                trained: Trained = result.value or Trained(failed_block(block, str(result.error)))
+                known.update(self._keep(block, trained))
+        for block, cause in dead:
+            known.update(self._keep(block, self._rescued(block, cause)))
         return [known[trial.id] for block in blocks for trial in block.trials]
+
+    def _keep(self, block: Block, trained: Trained) -> dict[str, Outcome]:
+        """Store a block; its outcomes by trial."""
+        told = {
+            "memory": {"chunk": trained.chunk} if trained.chunk else None,
+            "fallback": {"error": trained.fallback} if trained.fallback else None,
+            "saved": {"step": trained.resumed} if trained.resumed else None,
+            "not saved": {"reason": trained.ignored} if trained.ignored else None,
+        }
+        if trained.chunk:
+            _log.warning("Block %s ran out of memory and trained %d trials at a time.", block.id, trained.chunk)
+        if trained.fallback:
+            _log.warning("Block %s fell back to another way of training: %s", block.id, trained.fallback)
+        for what, note in told.items():
+            if note is not None:
+                self.store.write_note(self.entry.id, f"{what} {block.id}", note)
+        began = time.perf_counter()
+        self.store.write_block(self.entry.id, block.id, trained.outcomes)
+        self.writing += time.perf_counter() - began
+        _log.debug("Block %s of race %s is stored: %d trials.", block.id, self.entry.id, len(trained.outcomes))
+        saving.forget(self.entry.id, block.id)
+        self.watch.block(trained.outcomes, trained=True)
+        return {outcome.trial: outcome for outcome in trained.outcomes}
+
+    def _rescued(self, block: Block, cause: LaneDied) -> Trained:
+        """A block whose lanes died, trained in parts."""
+        patience = self.entry.limits.trial_timeout
+        self.store.write_note(self.entry.id, f"parts {block.id}", {"reason": str(cause)})
+        settled = self.settled if self.plan.opened and block.engine == "compiled" else None
+        rescue = Rescue(
+            block,
+            self.entry.judge,
+            settled,
+            lambda tasks: self.workers.run(tasks, patience=patience),
+            cause,
+        )
+        return rescue.train()
 
     def _tasks(self, blocks: Sequence[Block]) -> list[LaneTask]:
         """Blocks, and first the program that must be compiled, which those that need it wait for."""

@@ -36,6 +36,7 @@ class Speeds:
         size: statements of the program that could be compiled; 0 if it is already, None if there can be none.
         obstacle: why nothing can be compiled, if so.
         evaluation: seconds of one evaluation of one trial, the way that was chosen.
+        tracing: seconds in which the vectorized way's program was recorded, as it is for blocks of each size.
     """
 
     loop: float
@@ -44,11 +45,17 @@ class Speeds:
     size: int | None = None
     obstacle: str = ""
     evaluation: float = 0.0
+    tracing: float = 0.0
 
     @property
     def uncompiled(self) -> float:
         """Of the faster way without a compiler."""
         return self.loop if self.vectorized is None else min(self.loop, self.vectorized)
+
+    @property
+    def recording(self) -> float:
+        """Seconds in which a program is recorded for blocks of one more size, if they are not compiled."""
+        return self.tracing if self.vectorized is not None and self.vectorized <= self.loop else 0.0
 
     @property
     def saved(self) -> float:
@@ -77,17 +84,18 @@ def compile_seconds(size: int) -> float:
     return COMPILE_SECONDS + STATEMENT_SECONDS * size if size else 0.0
 
 
-def worth_compiling(speeds: Speeds, trial_steps: int, forgone: float) -> bool:
+def worth_compiling(speeds: Speeds, trial_steps: int, forgone: float, recorded: int = 0) -> bool:
     """Whether compiling saves more than it costs, in this race or with those before it.
 
     Args:
         speeds: what was measured.
         trial_steps: to be trained.
         forgone: seconds that compiling would have saved in earlier races of this workload on this machine.
+        recorded: programs that the lanes would record otherwise, one for each size of blocks.
     """
     if speeds.size is None or speeds.saved <= 0:
         return False
-    return speeds.saved * trial_steps + forgone >= compile_seconds(speeds.size)
+    return speeds.saved * trial_steps + speeds.recording * recorded + forgone >= compile_seconds(speeds.size)
 
 
 def trained_meanwhile(blocks: Sequence[Block], seconds: float, speeds: Speeds, lanes: int) -> tuple[str, ...]:

@@ -10,11 +10,13 @@ from gradrace.engine.lanes import Lanes, Result
 from gradrace.engine.lanes import Task as LaneTask
 from gradrace.optimizers import TorchOptimizer
 from gradrace.race import costs, probe
+from gradrace.race.grounds import Grounds
+from gradrace.race.judging import Judge
+from gradrace.race.limits import Limits
 from gradrace.race.paths import Memory, Speeds, affordable, compile_seconds, trained_meanwhile, worth_compiling
-from gradrace.race.plan import Plan, tuning_blocks
+from gradrace.race.plan import Block, Plan, tuning_blocks
 from gradrace.race.rungs import check_halving
 from gradrace.race.spec import Contender, RaceSpec, Task, race_id
-from gradrace.race.train import Grounds
 
 CHOSEN = ("engine", "reason", "steps", "evaluations", "onednn", "compiled", "opened", "meanwhile")
 """What of a plan was measured, and is chosen alike when the same race is run again on this machine."""
@@ -29,6 +31,7 @@ class Entry:
     task: Task
     began: float = field(default_factory=time.perf_counter, compare=False)
     """When the race was asked for, by the clock of ``time.perf_counter``."""
+    limits: Limits = field(default=Limits(), compare=False)
 
     @property
     def id(self) -> str:
@@ -40,10 +43,15 @@ class Entry:
         """Whether more of the metric is better."""
         return self.task.workload.scored_by.direction == "max"
 
+    def judge(self, block: Block) -> Judge:
+        """Who judges a block."""
+        return Judge(block, self.maximize, self.task.workload.name)
+
     def grounds(self) -> Grounds:
         """What lanes need to know. The data are loaded here, once."""
         _ = self.task.workload.splits
-        return Grounds(self.task.workload, {c.label: c for c in self.contenders}, self.spec)
+        contenders = {contender.label: contender for contender in self.contenders}
+        return Grounds(self.task.workload, contenders, self.spec, self.id, self.limits.save_every)
 
 
 def make_plan(entry: Entry, workers: Lanes) -> tuple[Plan, dict[str, Any]]:
@@ -111,13 +119,15 @@ def _with_programs(entry: Entry, plan: Plan, speeds: Speeds, lanes: int) -> Plan
     steps = sum(block.trial_steps(spec.schedule == "constant") for block in blocks) + confirmation_steps(spec, plan)
     before = Memory(f"workload {entry.task.reference} {spec.batch_size} {spec.device}")
     forgone = before.recall().get("forgone", 0.0)
-    if spec.engine != "compiled" and not worth_compiling(speeds, steps, forgone):
+    sizes = 3 if spec.halving else 1  # of tuning blocks: at the start and after each of two rungs
+    if spec.engine != "compiled" and not worth_compiling(speeds, steps, forgone, lanes * sizes):
         before.keep(forgone=forgone + max(0.0, speeds.saved * steps) if speeds.size else 0.0)
         return plan
     before.keep(forgone=0.0)
     meanwhile: tuple[str, ...] = ()
     if speeds.size and spec.engine == "auto":
-        meanwhile = trained_meanwhile(blocks, compile_seconds(speeds.size), speeds, lanes)
+        free = compile_seconds(speeds.size) - sizes * speeds.recording
+        meanwhile = trained_meanwhile(blocks, free, speeds, lanes)
     return replace(plan, compiled=True, opened=speeds.size > 0, meanwhile=meanwhile)
 
 

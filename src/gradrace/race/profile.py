@@ -16,6 +16,7 @@ PURPOSES = {
     "compile": "programs are compiled",
     "train": "training steps",
     "evaluate": "metrics on the validation and test splits",
+    "save": "long blocks are saved",
     "costs": "a step of each drop-in optimizer is timed",
     "store": "lanes wait while outcomes are written",
     "idle": "lanes wait for each other",

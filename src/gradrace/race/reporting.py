@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from gradrace.errors import SpecError
+from gradrace.errors import GradraceError, SpecError, StoreError
 from gradrace.optimizers import optimizers
 from gradrace.store import Store
 
@@ -20,7 +23,25 @@ def page_of(store: Store, race: str) -> dict[str, Any]:
     from gradrace.report.page import page_document  # which takes scipy along
 
     record = store.race(race)
-    return page_document(record, store.outcomes(record.id), store.notes(record.id), cards())
+    with as_written(record.id):
+        return page_document(record, store.outcomes(record.id), store.notes(record.id), cards())
+
+
+@contextmanager
+def as_written(race: str) -> Iterator[None]:
+    """Have whatever is raised by a stored race that gradrace did not write so become a sentence.
+
+    A store may come from anybody, and each of its texts may be JSON that nothing here expects.
+    """
+    try:
+        yield
+    except GradraceError:
+        raise
+    except Exception as error:
+        raise StoreError(
+            f"Race '{race}' cannot be shown: the store does not hold it as gradrace writes it "
+            f"({type(error).__name__}: {error}). The file was changed by another program: restore it from a copy."
+        ) from error
 
 
 def cards() -> dict[str, dict[str, Any]]:
@@ -35,6 +56,7 @@ def cards() -> dict[str, dict[str, Any]]:
             "link": known.card.link,
             "differences": list(known.card.differences),
             "code": known.code({}),
+            "korean": known.card.korean and asdict(known.card.korean),
         }
         for name, known in optimizers().items()
     }
@@ -57,8 +79,18 @@ def check_writable(path: Path) -> None:
         )
 
 
-def write_whole(text: str, path: Path) -> None:
+def check_new(path: Path, force: bool) -> None:
+    """Raise a SpecError unless a file can be written there, and, without ``force``, none is there."""
+    check_writable(path)
+    if path.exists() and not force:
+        raise SpecError(f"The file '{path}' exists. Give another name, or --force to replace it.")
+
+
+def write_whole(content: str | bytes, path: Path) -> None:
     """Write a file so that it is whole or absent."""
     new = path.with_name(path.name + ".new")
-    new.write_text(text, encoding="utf-8")
+    if isinstance(content, str):
+        new.write_text(content, encoding="utf-8")
+    else:
+        new.write_bytes(content)
     new.replace(path)

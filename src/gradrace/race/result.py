@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gradrace.errors import SpecError
-from gradrace.store import open_store
+from gradrace.errors import GradraceError, SpecError
+from gradrace.store import Store, open_store
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+IN_NOTEBOOKS = ("standings", "lr-sensitivity", "learning-curves")
+"""Pictures that a notebook shows of a result by itself."""
 
 
 class RaceResult:
@@ -52,16 +59,69 @@ class RaceResult:
         from gradrace.race.reporting import check_page, page_of, write_whole
         from gradrace.report.page import page
 
-        if self._store is None:
-            raise SpecError(
-                "This result was not read from a store, so its trials are not known and no page can be drawn."
-            )
         path = Path(path)
-        check_page(path)
-        with open_store(self._store, must_exist=True) as store:
+        with self._stored("no page can be drawn") as store:
+            check_page(path)
             document = page_of(store, self.id)
         write_whole(page(document, lang), path)
         return path
+
+    def plot(
+        self,
+        kind: str = "standings",
+        *,
+        lang: str = "en",
+        width: float | None = None,
+        height: float | None = None,
+        style: str = "light",
+    ) -> Figure:
+        """A picture of the race as a matplotlib figure, which a notebook shows; ``gradrace plot`` writes its file.
+
+        Args:
+            kind: "standings", "pairs", "differences", "lr-sensitivity", "learning-curves", "budget",
+                "probability-best", "steps-to-target", "rungs", "cost" or "luck".
+            lang: language of its words, "en" or "ko".
+            width: in inches; by default as the kind needs.
+            height: in inches; by default as many as the race's contenders need.
+            style: "light" or "dark".
+
+        Raises:
+            SpecError: matplotlib is not installed (``gradrace[plots]``); there is no such kind, language or style; or
+                the race has nothing of this kind to show. StoreError: the store does not hold the race any more.
+        """
+        from gradrace.race.reporting import page_of
+        from gradrace.report.pictures import draw
+
+        with self._stored("nothing can be drawn") as store:
+            document = page_of(store, self.id)
+        return draw(document, kind, lang, width, height, style)
+
+    def export(self, trials: str | Path | None = None, curves: str | Path | None = None, force: bool = False) -> None:
+        """Write all trials, and every point of their curves, as tables with every digit.
+
+        Args:
+            trials: a file whose name ends in ``.csv``, ``.parquet`` or ``.json``; or a folder, which gets both as CSV.
+            curves: a file for the curves.
+            force: replace what is there.
+
+        Raises:
+            SpecError: nothing is asked for, a format is not known or pyarrow not installed (``gradrace[export]``), or a
+                file exists or cannot be written. StoreError: the store does not hold the race any more.
+        """
+        from gradrace.race.exporting import table_files, tables, write_all
+
+        files = table_files(Path(trials) if trials else None, Path(curves) if curves else None, force)
+        with self._stored("nothing can be written") as store:
+            written = tables(store, self.id, files)
+        write_all(written)
+
+    @contextmanager
+    def _stored(self, hence: str) -> Iterator[Store]:
+        """The store that this result was read from."""
+        if self._store is None:
+            raise SpecError(f"This result was not read from a store, so its trials are not known and {hence}.")
+        with open_store(self._store, must_exist=True) as store:
+            yield store
 
     def to_dataframe(self) -> Any:
         """The standings as a pandas ``DataFrame``, one row for each contender.
@@ -103,4 +163,18 @@ class RaceResult:
     def _repr_html_(self) -> str:
         from gradrace.report import html
 
-        return html.fragment(self._summary)
+        return html.fragment(self._summary, self._pictures())
+
+    def _pictures(self) -> list[tuple[str, bytes]]:
+        """Titles and SVGs for a notebook, which shows the rest also where they cannot be drawn."""
+        from gradrace.race.reporting import page_of
+        from gradrace.report.pictures import check_needed, draw, empty, encoded
+
+        try:
+            check_needed()
+            with self._stored("nothing can be drawn") as store:
+                document = page_of(store, self.id)
+            figures = [draw(document, kind) for kind in IN_NOTEBOOKS if empty(document, kind) is None]
+            return [(str(figure.get_label()), encoded(figure, "svg")[0]) for figure in figures]
+        except GradraceError:
+            return []

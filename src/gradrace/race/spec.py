@@ -7,7 +7,7 @@ import inspect
 import io
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -242,17 +242,37 @@ def make_spec(
     try:
         return RaceSpec(**values)
     except ValidationError as error:
-        raise SpecError(" ".join(_sentence(problem) for problem in error.errors())) from None
+        raise SpecError(" ".join(sentence_of(problem, RaceSpec.model_fields) for problem in error.errors())) from None
 
 
-def _sentence(problem: Any) -> str:
+def sentence_of(problem: Any, known: Iterable[str]) -> str:
+    """What pydantic found wrong, in our words; ``known`` are the names that there may be in its place."""
     name, given = ".".join(str(part) for part in problem["loc"]), problem["input"]
     allowed = problem["msg"].removeprefix("Input should be ")
     for theirs, ours in (("a valid integer", "a whole number"), ("greater than or equal to", "at least")):
         allowed = allowed.replace(theirs, ours)
     if problem["type"] == "extra_forbidden":
-        return f"A race has no option '{name}'. It has: {', '.join(RaceSpec.model_fields)}."
+        return f"A race has no option '{name}'. It has: {', '.join(known)}."
+    if problem["type"] == "missing":
+        return f"{name} is missing."
     return f"{name} must be {allowed}, but is {given!r}."
+
+
+def label_and_name(word: str) -> tuple[str, str]:
+    """A contender's label and optimizer, from one word of the command line.
+
+    >>> label_and_name("slow=adam")
+    ('slow', 'adam')
+
+    Raises:
+        SpecError: a label of no characters.
+    """
+    label, equals, name = word.strip().rpartition("=")
+    if equals and not label:
+        raise SpecError(
+            f"The contender '{word}' has no label before '='. Write label=optimizer, or the optimizer alone."
+        )
+    return label, name
 
 
 def make_contenders(given: Sequence[Any]) -> tuple[Contender, ...]:

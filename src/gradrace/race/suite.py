@@ -44,9 +44,11 @@ class RaceOptions(TypedDict, total=False):
     seed: int
     store: str | Path | None
     quiet: bool
+    trial_timeout: float
+    save_every: float
 
 
-NOT_OF_THE_SPEC = ("lanes", "store", "quiet")
+NOT_OF_THE_SPEC = ("lanes", "store", "quiet", "trial_timeout", "save_every")
 
 
 class SuiteResult:

@@ -1,12 +1,11 @@
-"""Training one block in a lane: segments between checkpoints, a drop at every rung, one outcome for each trial."""
+"""What lanes do: train a block or a part of one, compile a program. Functions that a race sends them as tasks."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import groupby
 from typing import Any
 
 import torch
@@ -16,41 +15,19 @@ from gradrace.engine.clock import Clock
 from gradrace.engine.loop import Loop
 from gradrace.engine.own_loop import OwnLoop
 from gradrace.engine.products import onednn
-from gradrace.engine.trial import Evaluation, Surroundings, Training, Trials, TrialSetup
+from gradrace.engine.trial import Trials
 from gradrace.engine.vectorized import Vectorized
-from gradrace.outcomes import Curve, Outcome, Stage, Status
-from gradrace.race.plan import Block, PlannedTrial
-from gradrace.race.rungs import survivors
-from gradrace.race.spec import Contender, RaceSpec
-from gradrace.workloads import Workload
+from gradrace.outcomes import Outcome
+from gradrace.race.grounds import Grounds
+from gradrace.race.parts import Part, Reached
+from gradrace.race.plan import Block
+from gradrace.race.running import Progress, Run
+from gradrace.race.saving import Saving
 
-Progress = Callable[[int], None]
 TRIED_TRIALS = 10
 """Trials that are tried where they are trained one by one."""
 TIMED_STEPS, TIMED_SECONDS, MOST_ROUNDS = 5, 0.2, 4
 """A way of training is timed over so many steps, again and again until so many seconds or rounds are over."""
-
-
-@dataclass(frozen=True)
-class Grounds:
-    """What a lane needs to know once: the race's workload, contenders and spec."""
-
-    workload: Workload
-    contenders: Mapping[str, Contender]
-    spec: RaceSpec
-
-    def setup(self, trial: PlannedTrial) -> TrialSetup:
-        """A planned trial as the engine wants it."""
-        contender = self.contenders[trial.contender]
-        hyper = contender.full_configuration(trial.configuration)
-        stream = (self.spec.seed, trial.study, trial.seed)
-        around = Surroundings(**contender.surroundings(trial.configuration, self.spec))
-        return TrialSetup(contender.rule, hyper, contender.options, stream, around)
-
-    def training(self, steps: int, chunk: int = 0) -> Training:
-        """Conditions that all trials of a block share."""
-        spec = self.spec
-        return Training(steps, spec.batch_size, spec.schedule, spec.decay_biases, spec.device, chunk=chunk)
 
 
 def prepare(state: dict[str, Any], progress: Progress, grounds: Grounds) -> None:
@@ -79,12 +56,15 @@ class Trained:
     """The outcomes of a block.
 
     ``fallback``: why the loop engine trained it, if it was to be another one. ``chunk``: with how many trials at a time
-    it was trained, if memory did not suffice for the number planned.
+    it was trained, if memory did not suffice for the number planned. ``resumed``: the step that it went on from, where
+    it had been saved before. ``ignored``: why what was saved was not used.
     """
 
     outcomes: list[Outcome]
     fallback: str = ""
     chunk: int = 0
+    resumed: int = 0
+    ignored: str = ""
 
 
 def train_block(state: dict[str, Any], progress: Progress, block: Block, settled: Settled | None = None) -> Trained:
@@ -92,28 +72,77 @@ def train_block(state: dict[str, Any], progress: Progress, block: Block, settled
 
     ``settled`` has the engine where that was open when the race was planned.
     """
+    start, savings = time.perf_counter(), list[Saving]()
+
+    def whole(run: Run) -> list[Outcome]:
+        grounds = run.grounds
+        if not (grounds.race and grounds.save_every):
+            return run.outcomes()
+        name = next(name for name, engine in state["engines"].items() if engine is run.engine)
+        savings.append(Saving(grounds.race, run.block, name, grounds.save_every, grounds.spec.device))
+        return run.outcomes(savings[-1])
+
+    outcomes, fallback, chunk = _trained(state, progress, block, settled, whole)
+    seconds = time.perf_counter() - start
+    steps = sum(outcome.steps for outcome in outcomes) or 1
+    return Trained(
+        [replace(outcome, seconds=seconds * outcome.steps / steps) for outcome in outcomes],
+        fallback,
+        chunk,
+        max((saving.resumed for saving in savings), default=0),
+        next((saving.ignored for saving in savings if saving.ignored), ""),
+    )
+
+
+def train_part(
+    state: dict[str, Any], progress: Progress, block: Block, settled: Settled | None, part: Part, by_loop: bool = False
+) -> Reached:
+    """Train a part of a block to one of its rungs, as the whole block would be trained.
+
+    ``by_loop``: by the loop engine, as a block whose own engine raised.
+    """
+    start = time.perf_counter()
+    if by_loop:
+        block, settled = replace(block, engine="loop", onednn=False), None
+    findings, obstacle, chunk = _trained(state, progress, block, settled, lambda run: run.reach(part), again=False)
+    share = (time.perf_counter() - start) / max(1, len(part.places))
+    return Reached({place: replace(found, seconds=share) for place, found in findings.items()}, obstacle, chunk)
+
+
+def _trained(
+    state: dict[str, Any],
+    progress: Progress,
+    block: Block,
+    settled: Settled | None,
+    act: Callable[[Run], Any],
+    again: bool = True,
+) -> tuple[Any, str, int]:
+    """What ``act`` makes of a run; why its engine could not, if so; and with how many trials at a time, if with fewer.
+
+    ``again``: have the loop engine do it then.
+    """
     grounds: Grounds = state["grounds"]
-    start, engine, fallback = time.perf_counter(), settled.engine if settled else block.engine, ""
-    planned = block.chunk or len(block.trials)
+    engine, planned = settled.engine if settled else block.engine, block.chunk or len(block.trials)
     torch.use_deterministic_algorithms(grounds.spec.deterministic)
     try:
-        outcomes, block = _within_memory(state, progress, block, engine)
+        found, block = _within_memory(state, progress, block, engine, act)
     except torch.OutOfMemoryError:
         raise
     except Exception as error:
         if engine not in ("vectorized", "compiled"):
             raise
-        fallback = users_lines(error).strip().splitlines()[-1]
+        reason = users_lines(error).strip().splitlines()[-1]
+        if not again:
+            return {}, reason, 0
         # One trial's error ends a vectorized block. One by one, only the trials that raise are lost, and named.
-        outcomes = _Run(grounds, block, state["engines"]["loop"], progress, state["clock"]).outcomes()
-    chunk = block.chunk if 0 < block.chunk < planned else 0
-    seconds = time.perf_counter() - start
-    steps = sum(outcome.steps for outcome in outcomes) or 1
-    return Trained([replace(outcome, seconds=seconds * outcome.steps / steps) for outcome in outcomes], fallback, chunk)
+        return act(Run(grounds, block, state["engines"]["loop"], progress, state["clock"])), reason, 0
+    return found, "", block.chunk if 0 < block.chunk < planned else 0
 
 
-def _within_memory(state: dict[str, Any], progress: Progress, block: Block, engine: str) -> tuple[list[Outcome], Block]:
-    """The outcomes of a block, and the block as it was trained: with fewer trials at a time where memory ran out.
+def _within_memory(
+    state: dict[str, Any], progress: Progress, block: Block, engine: str, act: Callable[[Run], Any]
+) -> tuple[Any, Block]:
+    """What ``act`` makes of a block, and the block as it was trained: with fewer trials at a time where memory ran out.
 
     Raises:
         torch.OutOfMemoryError: there is not enough for a single trial.
@@ -121,8 +150,7 @@ def _within_memory(state: dict[str, Any], progress: Progress, block: Block, engi
     while True:
         try:
             with onednn(block.onednn):
-                run = _Run(state["grounds"], block, state["engines"][engine], progress, state["clock"])
-                return run.outcomes(), block
+                return act(Run(state["grounds"], block, state["engines"][engine], progress, state["clock"])), block
         except torch.OutOfMemoryError:
             chunk = (block.chunk or len(block.trials)) // 2
             if engine not in ("vectorized", "compiled") or chunk < 1:
@@ -183,155 +211,3 @@ def timed(trials: Trials) -> tuple[list[float], float]:
         losses = trials.train(1 + (len(rounds) + 1) * TIMED_STEPS)
         rounds.append(time.perf_counter() - start)
     return losses, min(rounds) / TIMED_STEPS
-
-
-def failed_block(block: Block, sentence: str) -> list[Outcome]:
-    """The outcomes of a block that could not be trained at all."""
-    return [
-        Outcome(
-            trial=t.id,
-            stage=t.stage,
-            contender=t.contender,
-            study=t.study,
-            seed=t.seed,
-            point=t.point,
-            configuration=dict(t.configuration),
-            status=Status.FAILED,
-            steps=0,
-            error=sentence,
-        )
-        for t in block.trials
-    ]
-
-
-class _Run:
-    """One block under way."""
-
-    def __init__(
-        self, grounds: Grounds, block: Block, engine: Loop | Vectorized | OwnLoop, progress: Progress, clock: Clock
-    ) -> None:
-        self.grounds, self.block, self.engine, self.progress, self.clock = grounds, block, engine, progress, clock
-        self.live = list(range(len(block.trials)))
-        self.curves = [Curve() for _ in block.trials]
-        self.ended: dict[int, Outcome] = {}
-
-    def outcomes(self) -> list[Outcome]:
-        """Train, rung after rung."""
-        constant = self.grounds.spec.schedule == "constant"
-        trials = self._start(self.block.steps) if constant else None
-        before = 0
-        for rung in self.block.rungs:
-            # In the middle of a decaying schedule rankings mislead: there every rung runs a whole schedule of its own.
-            under_way = trials if trials is not None else self._start(rung)
-            evaluation = self._train(under_way, before if constant else 0, rung)
-            before = rung
-            last = rung == self.block.rungs[-1]
-            kept = self._end_rung(under_way, evaluation, rung, last)
-            under_way.keep(kept if constant and not last else [])  # training loops of users' own are told to stop
-        return [self.ended[index] for index in range(len(self.block.trials))]
-
-    def _start(self, steps: int) -> Trials:
-        setups = [self.grounds.setup(self.block.trials[index]) for index in self.live]
-        for index in self.live:
-            self.curves[index] = Curve()
-        with self.clock.spending("train"):
-            return self.engine.start(setups, self.grounds.training(steps, self.block.chunk))
-
-    def _train(self, trials: Trials, start: int, rung: int) -> Evaluation:
-        """To the next rung, with an evaluation at every checkpoint on the way."""
-        evaluation, done = Evaluation(), start
-        for step in (step for step in self.block.checkpoints if start < step <= rung):
-            with self.clock.spending("train"):
-                losses = trials.train(step)
-            with self.clock.spending("evaluate"):
-                evaluation = trials.evaluate("validation")
-            for row, index in enumerate(self.live):
-                curve = self.curves[index]
-                curve.step.append(step)
-                curve.train_loss.append(_finite(losses[row]))
-                curve.validation.append(_finite(evaluation.metric[row]))
-                curve.validation_loss.append(_finite(evaluation.loss[row]))
-            self.progress(len(self.live) * (step - done))
-            done = step
-        return evaluation
-
-    def _end_rung(self, trials: Trials, evaluation: Evaluation, rung: int, last: bool) -> list[int]:
-        """Note the outcomes of trials that end here; the rows of those that go on."""
-        rows = list(range(len(self.live)))
-        kept = rows if last else self._survivors(evaluation)
-        test = None
-        if last and self.block.stage is Stage.CONFIRMATION:
-            with self.clock.spending("evaluate"):
-                test = trials.evaluate("test")
-        diverged, failures = trials.diverged_at(), trials.failures()
-        for row in rows:
-            if last or row not in kept:
-                status = Status.FINISHED if last else Status.DROPPED
-                values = (evaluation.metric[row], evaluation.loss[row])
-                scores = (test.metric[row], test.loss[row]) if test else (math.nan, math.nan)
-                others = test.others[row] if test else {}
-                self._end(self.live[row], status, rung, values, scores, others, diverged[row], failures[row])
-        self.live = [self.live[row] for row in kept]
-        return kept
-
-    def _survivors(self, evaluation: Evaluation) -> list[int]:
-        """Rows that go on: halving is within each contender's study, never across."""
-        maximize = self.grounds.workload.scored_by.direction == "max"
-        kept: list[int] = []
-
-        def study(row: int) -> tuple[str, int]:
-            trial = self.block.trials[self.live[row]]
-            return trial.contender, trial.study
-
-        rows = sorted(range(len(self.live)), key=study)
-        for _, members in groupby(rows, key=study):
-            group = list(members)
-            values = [(evaluation.metric[row], evaluation.loss[row]) for row in group]
-            kept += [group[index] for index in survivors(values, maximize)]
-        return sorted(kept)
-
-    def _end(
-        self,
-        index: int,
-        status: Status,
-        steps: int,
-        validation: tuple[float, float],
-        test: tuple[float, float],
-        others: Mapping[str, float],
-        diverged_at: int | None,
-        failure: str | None,
-    ) -> None:
-        trial, curve = self.block.trials[index], self.curves[index]
-        if diverged_at is None and failure is None and not math.isfinite(validation[1]):
-            # The last update before this checkpoint ruined the parameters; the next training loss would have shown it.
-            diverged_at = next(s for s, loss in zip(curve.step, curve.validation_loss, strict=True) if loss is None)
-        if diverged_at is not None:
-            status, steps = Status.DIVERGED, diverged_at
-        elif failure is None and not math.isfinite(validation[0]):
-            failure = f"The metric of workload '{self.grounds.workload.name}' is {validation[0]}; it must be finite."
-        if failure is not None:
-            status = Status.FAILED
-        ended_well = status in (Status.FINISHED, Status.DROPPED)
-        self.ended[index] = Outcome(
-            trial=trial.id,
-            stage=trial.stage,
-            contender=trial.contender,
-            study=trial.study,
-            seed=trial.seed,
-            point=trial.point,
-            configuration=dict(trial.configuration),
-            status=status,
-            steps=steps,
-            diverged_at=diverged_at,
-            error=failure,
-            validation=_finite(validation[0]) if ended_well else None,
-            validation_loss=_finite(validation[1]) if ended_well else None,
-            test=_finite(test[0]) if ended_well else None,
-            test_loss=_finite(test[1]) if ended_well else None,
-            others=dict(others) if ended_well else {},
-            curve=curve,
-        )
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -83,6 +83,21 @@ def findings(found: Iterable[Any]) -> RenderableType:
     return table
 
 
+def examined(found: Iterable[Any]) -> RenderableType:
+    """What ``gradrace doctor`` saw: one line for each thing, with advice below what is not as it should be."""
+    found = list(found)
+    table = columns("", "what", "found, and what to do")
+    words = {"ok": ("ok", "green"), "hint": ("hint", "yellow"), "fault": ("fault", "bold red")}
+    for known in found:
+        word, style = words[known.state]
+        table.add_row(Text(word, style=style), Text(known.what, no_wrap=True), Text(known.found))
+        if known.advice:
+            table.add_row("", "", Text(f"-> {known.advice}", style="bold"))
+    faults, hints = (sum(known.state == state for known in found) for state in ("fault", "hint"))
+    end = "Nothing stands in the way of a race." if not faults else "Races fail here until the faults are mended."
+    return Group(table, Text(f"\nFaults: {faults}, hints: {hints}. {end}"))
+
+
 def workloads(known: Mapping[str, Any], further: str) -> RenderableType:
     """All workloads, with what they stand for, and below them a sentence on those that are not in the table."""
     table = columns("workload", "task", "stands for", "metric", "steps", "batch")

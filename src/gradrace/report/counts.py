@@ -74,3 +74,13 @@ class Counts:
         """The same as words."""
         found = self.best_so_far
         return "" if found is None else f"{found[0]} ({found[1]:.4g})"
+
+    def told(self) -> str:
+        """All of it on one line."""
+        if self.steps == 0:
+            return f"{self.stage}: {time.monotonic() - self.began:.0f} s"
+        leader = f", leader so far {self.leader()}" if self.best else ""
+        return (
+            f"{self.stage}: {self.trials_done} of {self.trials} trials, {self.rate:,.0f} trial-steps/s, "
+            f"{self.left()} left{leader}"
+        )

@@ -1,7 +1,8 @@
-"""The standings as a fragment of HTML, for notebooks. Every text is escaped: labels come from users."""
+"""The standings, with pictures, as a fragment of HTML, for notebooks. Every text is escaped: labels come from users."""
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -10,8 +11,14 @@ from gradrace.report import others
 from gradrace.report.sentences import interval, left_out, number
 
 
-def fragment(summary: Mapping[str, Any]) -> str:
-    """The verdict, the line to paste, the standings, and further metrics if there are any."""
+def fragment(summary: Mapping[str, Any], pictures: Sequence[tuple[str, bytes]] = ()) -> str:
+    """The verdict, the line to paste, the standings, further metrics if there are any, and pictures.
+
+    Args:
+        summary: see ``gradrace.report.summarize``.
+        pictures: titles and SVGs. They stand in image elements, in which nothing of theirs can run or be asked for, and
+            whose names cannot clash with those of another picture.
+    """
     recommendation = summary["recommendation"]
     parts = [f"<p><strong>{escape(recommendation['sentence'])}</strong></p>"]
     if recommendation["code"]:
@@ -36,6 +43,9 @@ def fragment(summary: Mapping[str, Any]) -> str:
         parts.append(_table(head, cells))
         if sentence := left_out(summary["standings"]):
             parts.append(f"<p>{escape(sentence)}</p>")
+    for title, svg in pictures:
+        source = f"data:image/svg+xml;base64,{b64encode(svg).decode()}"
+        parts.append(f'<p>{escape(title)}</p><img alt="{escape(title)}" src="{source}" style="max-width: 100%">')
     parts += [f"<p>{escape(warning)}</p>" for warning in summary["warnings"]]
     return f'<div class="gradrace">{"".join(parts)}</div>'
 

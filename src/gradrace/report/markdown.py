@@ -1,11 +1,12 @@
-"""The summary as Markdown: for a pull request, a wiki or a paper's notes. The same numbers as in the terminal."""
+"""Summaries as Markdown: for a pull request, a wiki or a paper's notes. The same numbers as in the terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from gradrace.report.sentences import interval, number
+from gradrace.report import tables
+from gradrace.report.tables import Table
 
 _MARKED = str.maketrans({character: f"\\{character}" for character in "\\`*_{}[]<>#|~"})
 
@@ -16,11 +17,8 @@ def render(summary: Mapping[str, Any]) -> str:
     parts = [f"# {_text(work['name'])}: race {_text(race['id'])}", f"**{_text(recommendation['sentence'])}**"]
     if recommendation["code"]:
         parts.append(f"```python\n{recommendation['code']}\n```")
-    if summary["standings"]:
-        more = "higher is better" if work["direction"] == "max" else "lower is better"
-        parts += [f"## Standings\n\nTest {_text(work['metric'])}, mean over studies; {more}.", _standings(summary)]
-    if summary["pairs"]:
-        parts += ["## Pairs", _pairs(summary)]
+    for table in tables.of_race(summary):
+        parts += [f"## {table.name.title()}\n\n{_text(table.title)}", _table(table)]
     if summary["warnings"]:
         parts += ["## To bear in mind", "\n".join(f"- {_text(warning)}" for warning in summary["warnings"])]
     plan = summary["plan"]
@@ -31,42 +29,18 @@ def render(summary: Mapping[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _standings(summary: Mapping[str, Any]) -> str:
-    rows = [
-        [
-            str(row["place"]),
-            row["label"],
-            number(row["test"]["mean"]),
-            interval(row["test"]["interval"]),
-            number(row["validation"]["mean"]),
-            ", ".join(f"{name}={value:.3g}" for name, value in (row["configuration"] or {}).items()) or "none works",
-            f"{row['diverged']}/{row['trials']}",
-            ", ".join(row["tied_with"]),
-        ]
-        for row in summary["standings"]
-    ]
-    head = ("place", "contender", "test", "95 % interval", "validation", "configuration", "diverged", "tied with")
-    return _table(head, rows)
+def evidence(document: Mapping[str, Any]) -> str:
+    """The shipped evidence: the suite's verdict and its tables, and what came of the claims."""
+    parts = [f"# Suite {_text(document['suite']['suite'])}", f"**{_text(document['suite']['verdict'])}**"]
+    for table in tables.of_evidence(document):
+        parts += [f"## {table.name.title()}\n\n{_text(table.title)}", _table(table)]
+    parts.append(f"Measured on {document['created'][:10]} with gradrace {document['gradrace']}.")
+    return "\n\n".join(parts) + "\n"
 
 
-def _pairs(summary: Mapping[str, Any]) -> str:
-    rows = [
-        [
-            f"{pair['a']} - {pair['b']}",
-            number(pair["difference"]),
-            interval(pair["interval"]),
-            number(pair["p_adjusted"]),
-            {"a better": f"{pair['a']} better", "b better": f"{pair['b']} better"}.get(
-                pair["decision"], pair["decision"]
-            ),
-        ]
-        for pair in summary["pairs"]
-    ]
-    return _table(("pair", "difference", "interval", "p adjusted", "decision"), rows)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *([_text(cell) for cell in row] for row in rows)]
+def _table(table: Table) -> str:
+    names = [_text(name) for name, _ in table.columns]
+    lines = [names, ["---"] * len(names), *([_text(cell) for cell in row] for row in table.rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -1,4 +1,4 @@
-"""A race as it goes: a live display in a terminal, plain lines elsewhere. Always on standard error."""
+"""A race as it goes: a live display in a terminal, plain lines elsewhere, both on standard error; or in a notebook."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rich.text import Text
 
 from gradrace.outcomes import Outcome
 from gradrace.report.counts import Counts
+from gradrace.report.in_notebook import NotebookProgress, notebook
 
 PLAIN_LINE_SECONDS = 2.0
 REFRESHES = 3
@@ -53,11 +54,7 @@ class PlainProgress:
         now = time.monotonic()
         if trained and (now - self._last >= PLAIN_LINE_SECONDS or counts.trials_done == counts.trials):
             self._last = now
-            leader = f", leader so far {counts.leader()}" if counts.best else ""
-            self.say(
-                f"{counts.stage}: {counts.trials_done} of {counts.trials} trials, {counts.rate:,.0f} trial-steps/s, "
-                f"{counts.left()} left{leader}"
-            )
+            self.say(counts.told())
 
 
 class LiveProgress:
@@ -107,7 +104,9 @@ class LiveProgress:
         return row
 
 
-def progress(direction: str = "max", stream: TextIO | None = None) -> PlainProgress | LiveProgress:
-    """The display that suits standard error."""
+def progress(direction: str = "max", stream: TextIO | None = None) -> PlainProgress | LiveProgress | NotebookProgress:
+    """The display that suits a notebook's cell, if one runs this, or else standard error."""
+    if stream is None and (show := notebook()) is not None:
+        return NotebookProgress(show, direction)
     console = Console(file=stream or sys.stderr)
     return LiveProgress(console, direction) if console.is_terminal else PlainProgress(direction, stream)

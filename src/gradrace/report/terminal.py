@@ -28,7 +28,11 @@ SURE = 0.95
 def as_text(what: RenderableType) -> str:
     """What a terminal would show, as plain text without colours."""
     page = io.StringIO()
-    Console(file=page, width=PLAIN_WIDTH, color_system=None, legacy_windows=False).print(what, crop=False)
+    # In a notebook rich would show what is printed here below the cell, and put nothing into the file.
+    plain = Console(
+        file=page, width=PLAIN_WIDTH, color_system=None, legacy_windows=False, force_jupyter=False, force_terminal=False
+    )
+    plain.print(what, crop=False)
     return "\n".join(line.rstrip() for line in page.getvalue().rstrip().split("\n"))
 
 

@@ -44,7 +44,7 @@ class Settings:
 
     def address(self, port: int) -> str:
         """What to open in a browser, with the word if one is asked for."""
-        host = socket.gethostname() if self.host in ("0.0.0.0", "::") else self.host
+        host = socket.gethostname() if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104 - compared, not bound
         shown = f"[{host}]" if ":" in host else host
         asked = "&".join(
             [*([f"token={self.access}"] if self.access else []), *([f"follow={self.follow}"] if self.follow else [])]

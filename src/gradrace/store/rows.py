@@ -14,9 +14,10 @@ _COLUMNS = (
     "trial, stage, contender, study, seed, point, status, steps, diverged_at, error,"
     " validation, validation_loss, test, test_loss, seconds, configuration, curve, others"
 )
-INSERT_OUTCOME = f"INSERT INTO outcomes (race, block, {_COLUMNS}) VALUES (?, ?{', ?' * len(_COLUMNS.split(','))})"
-SELECT_OUTCOMES = f"SELECT {_COLUMNS} FROM outcomes WHERE race = ? ORDER BY trial"
-SELECT_NEW_OUTCOMES = f"SELECT {_COLUMNS}, rowid FROM outcomes WHERE race = ? AND rowid > ? ORDER BY rowid"
+# What is put together here are the names above; values are bound.
+INSERT_OUTCOME = f"INSERT INTO outcomes (race, block, {_COLUMNS}) VALUES (?, ?{', ?' * len(_COLUMNS.split(','))})"  # noqa: S608
+SELECT_OUTCOMES = f"SELECT {_COLUMNS} FROM outcomes WHERE race = ? ORDER BY trial"  # noqa: S608
+SELECT_NEW_OUTCOMES = f"SELECT {_COLUMNS}, rowid FROM outcomes WHERE race = ? AND rowid > ? ORDER BY rowid"  # noqa: S608
 
 
 def outcome_row(race: str, block: str, outcome: Outcome) -> tuple[Any, ...]:
@@ -103,8 +104,11 @@ def dump_object(what: str, value: dict[str, Any]) -> str:
 def load_object(what: str, text: str) -> dict[str, Any]:
     """The JSON object that `dump_object` wrote."""
     try:
-        return json.loads(text)
-    except (TypeError, ValueError) as error:
+        found = json.loads(text)
+        if not isinstance(found, dict):
+            raise TypeError(f"it is a {type(found).__name__}, not an object")
+        return found
+    except (TypeError, ValueError, RecursionError) as error:
         raise StoreError(
             f"The stored {what} cannot be read: {error}. "
             "The file was changed by another program: restore it from a copy, or choose another store."

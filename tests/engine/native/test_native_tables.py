@@ -106,9 +106,9 @@ def test_resting_and_moving_rules_share_a_block(rested: list[bool]) -> None:
 def test_words_that_never_come_keep_their_bits(rule: str, more: dict[str, float]) -> None:
     needs_a_compiler()
     trials = Vectorized(TASK, "always").start([of(rule, more)], training(torch.float32))
-    before = trials._flat.clone()
+    before = trials._at.flat.clone()
     trials.train(30)
-    rows, then = (trials._layout.tree(memory[0])["words.weight"] for memory in (trials._flat, before))
+    rows, then = (trials._layout.tree(memory[0])["words.weight"] for memory in (trials._at.flat, before))
     assert torch.equal(rows[LATER:], then[LATER:])
     assert not torch.equal(rows[:LATER], then[:LATER])
 
@@ -119,5 +119,5 @@ def test_a_tiny_decay_at_a_tiny_rate_is_no_rest() -> None:
     (group,) = trials._groups
     assert isinstance(group, Group)
     group.open()
-    update = group.update(trials._flat, torch.zeros(1), None)
+    update = group.update(trials._at.flat, torch.zeros(1), None)
     assert not update.kernel.rests(update.numbers, torch.float32)

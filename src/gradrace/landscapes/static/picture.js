@@ -30,6 +30,7 @@ function fitMap() {
 /** Bands of the logarithm of the loss above its minimum, darker where it is lower, and a line between bands. */
 function drawGround() {
   const { width, height } = ground.canvas;
+  if (!width) return; // not laid out yet: it is drawn when it has a size
   const { value } = SURFACES[state.surface.name];
   const [left, bottom, wide] = state.surface.view;
   const least = lowest(state.surface);
@@ -45,13 +46,16 @@ function drawGround() {
   const band = (place) => Math.floor(((Math.log(Math.max(heights[place], 0) + soft) - low) / (high - low)) * BANDS);
   const [light, deep, line] = GROUND[theme()];
   const shades = Array.from({ length: BANDS + 2 }, (_, index) => light.map((from, part) => from + (deep[part] - from) * (1 - Math.min(index / BANDS, 1)) ** 1.3));
+  const packed = ([red, green, blue]) => (255 << 24) | (blue << 16) | (green << 8) | red; // as the bytes of a pixel lie
+  const [inks, edges] = [shades.map(packed), packed(line)];
   const bands = new Int8Array(width * height);
   for (let place = 0; place < bands.length; place++) bands[place] = Math.max(0, Math.min(BANDS + 1, band(place)));
   const image = ground.createImageData(width, height);
+  const pixels = new Uint32Array(image.data.buffer);
   for (let place = 0; place < bands.length; place++) {
-    const edge = bands[place] !== bands[place + 1 < bands.length ? place + 1 : place] || bands[place] !== bands[place + width < bands.length ? place + width : place];
-    const colour = edge && (place + 1) % width !== 0 ? line : shades[bands[place]];
-    image.data.set([colour[0], colour[1], colour[2], 255], place * 4);
+    const right = (place + 1) % width === 0 ? place : place + 1;
+    const below = place + width < bands.length ? place + width : place;
+    pixels[place] = bands[place] !== bands[right] || bands[place] !== bands[below] ? edges : inks[bands[place]];
   }
   ground.putImageData(image, 0, 0);
   ground.strokeStyle = theme() === "dark" ? "#e6e9ed" : "#1b1f24";

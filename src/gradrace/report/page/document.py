@@ -37,8 +37,8 @@ def page_document(
         outcomes: of its trials; of a race that runs, those there are.
         notes: of the race.
         cards: by the name of a contender's optimizer what is known of it, in English: ``title``, ``idea``, ``formula``
-            (lines), ``use``, ``paper``, ``link``, ``differences`` (sentences) and ``code``. Optimizers that are not in
-            it have no card.
+            (lines), ``use``, ``paper``, ``link``, ``differences`` (sentences) and ``code``; and ``korean``, its
+            translation, if there is one. Optimizers that are not in it have no card.
 
     Returns:
         ``summary``: see ``gradrace.report.summarize``; ``labels``: the contenders, in the order of the standings;
@@ -71,7 +71,7 @@ def page_document(
         "rungs": {label: _rungs(race.of(label, Stage.TUNING)) for label in labels},
         "trials": trial_table(race, labels, firsts),
         "cards": {
-            name: {lang: card(name, lang, known) for lang in LANGUAGES}
+            name: {lang: card(lang, known) for lang in LANGUAGES}
             for name, known in (cards or {}).items()
             if name in names
         },

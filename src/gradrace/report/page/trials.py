@@ -31,6 +31,12 @@ def first_rungs(race: Race) -> dict[str, float | None]:
     return found
 
 
+def in_order(outcomes: Sequence[Outcome], labels: Sequence[str]) -> list[Outcome]:
+    """Trials in the order of contender (as in ``labels``), stage, study, seed and point."""
+    order = {label: index for index, label in enumerate(labels)}
+    return sorted(outcomes, key=lambda o: (order[o.contender], STAGES.index(o.stage), o.study, o.seed, o.point))
+
+
 def trial_table(race: Race, labels: Sequence[str], firsts: Mapping[str, float | None]) -> dict[str, Any]:
     """All trials, one list for each column, in the order of contender, stage, study, seed and point.
 
@@ -39,7 +45,7 @@ def trial_table(race: Race, labels: Sequence[str], firsts: Mapping[str, float | 
     whose configuration was confirmed. ``thinned`` is how many points a curve had at most and how many it has, or None.
     """
     order = {label: index for index, label in enumerate(labels)}
-    rows = sorted(race.outcomes, key=lambda o: (order[o.contender], STAGES.index(o.stage), o.study, o.seed, o.point))
+    rows = in_order(race.outcomes, labels)
     names = list(dict.fromkeys(name for outcome in rows for name in outcome.configuration))
     errors: dict[str, int] = {}
     grids: dict[tuple[int, ...], int] = {}
@@ -65,7 +71,7 @@ def trial_table(race: Race, labels: Sequence[str], firsts: Mapping[str, float | 
         "seconds": [_short(outcome.seconds, 3) for outcome in rows],
         "first": [firsts.get(outcome.trial) for outcome in rows],
         "configuration": {name: [_short(outcome.configuration.get(name)) for outcome in rows] for name in names},
-        "chosen": [index for index, outcome in enumerate(rows) if _was_chosen(race, outcome)],
+        "chosen": [index for index, outcome in enumerate(rows) if was_chosen(race, outcome)],
         "error": [
             None if outcome.error is None else errors.setdefault(_last_line(outcome.error), len(errors))
             for outcome in rows
@@ -83,7 +89,8 @@ def _most_points(rows: Sequence[Outcome]) -> int:
     return max(FEWEST_POINTS, CURVE_POINTS // max(1, len(rows)))
 
 
-def _was_chosen(race: Race, outcome: Outcome) -> bool:
+def was_chosen(race: Race, outcome: Outcome) -> bool:
+    """Whether a trial's study chose its configuration, before it was confirmed."""
     choice = race.choices.get((outcome.contender, outcome.study))
     return outcome.stage is not Stage.CONFIRMATION and choice is not None and choice["point"] == outcome.point
 

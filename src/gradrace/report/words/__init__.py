@@ -1,10 +1,9 @@
-"""The words of reports in each language: interface, sentences and optimizer cards, from one catalogue of TOML files.
+"""The words of reports in each language: interface and sentences from one catalogue of TOML files; and cards.
 
 `<lang>.toml` holds the interface of a race's page, `sentences.<lang>.toml` the sentences of a summary,
-`landscapes.<lang>.toml` the interface of the landscapes, `live.<lang>.toml` what served pages have besides, and
-`cards.<lang>.toml` the optimizer cards in languages other than English, in which each optimizer's own file has its
-card, as each surface's has its texts. A key is the name of
-its table and its own, `"standings.title"`; a text names what is put into it in braces, alike in every language.
+`landscapes.<lang>.toml` the interface of the landscapes, `live.<lang>.toml` what served pages have besides. A key is
+the name of its table and its own, `"standings.title"`; a text names what is put into it in braces, alike in every
+language. An optimizer's card stands in its own file, in every language.
 """
 
 from __future__ import annotations
@@ -26,6 +25,8 @@ LANGUAGES = ("en", "ko")
 
 PAGES = {"race": ("{lang}", "sentences.{lang}"), "landscapes": ("landscapes.{lang}",), "live": ("live.{lang}",)}
 """The files of the catalogue that hold the texts of each page."""
+_TRANSLATIONS = {"ko": "korean"}
+"""Where a card has its translation into a language."""
 
 
 def words(lang: str, page: str = "race") -> dict[str, str]:
@@ -61,32 +62,40 @@ def say(key: str, lang: str, **values: object) -> str:
     return _texts(lang)[key].format_map({name: Name(value) for name, value in values.items()})
 
 
-def card(name: str, lang: str, card: Mapping[str, Any]) -> dict[str, Any]:
-    """An optimizer's card in a language.
+def card(lang: str, card: Mapping[str, Any]) -> dict[str, Any]:
+    """An optimizer's card in a language, by the translation that stands in the card itself.
 
-    What the catalogue does not translate stays as it is: formula, paper and link, and the whole card of an optimizer
-    that it does not know, such as one of a third party.
+    What is not translated stays as it is: formula, paper and link, the whole card of an optimizer without a
+    translation, and differences of which there are not as many.
 
     Args:
-        name: what the optimizer is called on the command line.
         lang: one of ``LANGUAGES``.
-        card: the card in English as plain types. Translated are, where it has them, ``title``, ``idea``, ``use``,
-            ``relatives`` (other optimizer -> phrase), ``differences`` (sentences) and ``hyperparameters`` (name -> a
-            mapping with its ``meaning``).
+        card: the card in English as plain types; under ``korean`` its translation, a mapping, or None. Translated are,
+            where the card has them, ``title``, ``idea``, ``use``, ``relatives`` (other optimizer -> phrase),
+            ``differences`` (sentences) and ``hyperparameters`` (name -> a mapping with its ``meaning``).
 
     Raises:
         SpecError: there is no such language.
     """
-    known = _cards(lang)
-    if name not in known["cards"]:
-        return dict(card)
-    texts = {field: text for field, text in known["cards"][name].items() if field in card}
-    if "hyperparameters" in card:
-        texts["hyperparameters"] = {
-            parameter: {**facts, "meaning": known["meanings"].get(facts["meaning"], facts["meaning"])}
-            for parameter, facts in card["hyperparameters"].items()
+    if lang not in LANGUAGES:
+        raise unknown_name("language", lang, LANGUAGES)
+    english = {field: value for field, value in card.items() if field not in _TRANSLATIONS.values()}
+    said = card.get(_TRANSLATIONS.get(lang, "")) or {}
+    texts: dict[str, Any] = {field: said[field] for field in ("title", "idea", "use") if said.get(field)}
+    if "relatives" in card:
+        texts["relatives"] = {
+            name: said.get("relatives", {}).get(name, text) for name, text in card["relatives"].items()
         }
-    return {**card, **texts}
+    differences = said.get("differences", ())
+    if differences and len(differences) == len(card.get("differences", ())):
+        texts["differences"] = list(differences)
+    if "hyperparameters" in card:
+        meanings = said.get("meanings", {})
+        texts["hyperparameters"] = {
+            name: {**facts, "meaning": meanings.get(name, facts["meaning"])}
+            for name, facts in card["hyperparameters"].items()
+        }
+    return {**english, **{field: text for field, text in texts.items() if field in english}}
 
 
 def surface_words(name: str, lang: str, texts: Mapping[str, str]) -> dict[str, str]:
@@ -111,13 +120,6 @@ def _texts(lang: str, page: str = "race") -> dict[str, str]:
         raise unknown_name("language", lang, LANGUAGES)
     found = [item for file in PAGES[page] for item in _flat(_table(file.format(lang=lang)))]
     return {key: text for key, text in found if not key.startswith("surfaces.")}
-
-
-@cache
-def _cards(lang: str) -> dict[str, Any]:
-    if lang not in LANGUAGES:
-        raise unknown_name("language", lang, LANGUAGES)
-    return _table(f"cards.{lang}") if lang != LANGUAGES[0] else {"cards": {}, "meanings": {}}
 
 
 def _table(file: str) -> dict[str, Any]:

@@ -13,16 +13,25 @@ function t(key, values = {}) {
 
 const locale = () => t("page.locale");
 
+/** To make one takes longer than to use it many times. */
+const formats = new Map();
+
+function format(options) {
+  const key = JSON.stringify([state.lang, options]);
+  if (!formats.has(key)) formats.set(key, new Intl.NumberFormat(locale(), options));
+  return formats.get(key);
+}
+
 /** Four significant digits, as in the terminal; very small and very large ones with a power of ten. */
 function number(value, digits = 4) {
   if (value === null || value === undefined) return "–";
   const size = Math.abs(value);
   const notation = size !== 0 && (size < 1e-3 || size >= 1e6) ? "scientific" : "standard";
-  return new Intl.NumberFormat(locale(), { maximumSignificantDigits: digits, notation }).format(value + 0).replace("E", "e");
+  return format({ maximumSignificantDigits: digits, notation }).format(value + 0).replace("E", "e");
 }
 
-const whole = (value) => new Intl.NumberFormat(locale()).format(value);
-const percent = (share) => new Intl.NumberFormat(locale(), { style: "percent" }).format(share);
+const whole = (value) => format({}).format(value);
+const percent = (share) => format({ style: "percent" }).format(share);
 const listed = (names) => new Intl.ListFormat(locale(), { type: "conjunction" }).format(names);
 
 /* ---- elements: text is only ever set as text ---- */
