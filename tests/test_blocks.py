@@ -21,6 +21,7 @@ NOT_RUN = {
     "README.md": "its Python is run by test_readme; its commands race for longer or need a race's id",
     "docs/index.md": "make sets up an environment",
     "docs/landscapes.md": "opens a browser; tests of landscapes run the same",
+    "docs/live.md": "serves until Ctrl-C; tests of serve run the same",
 }
 BLOCK = re.compile(r"^```(python|console|bash)\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
 

@@ -99,7 +99,7 @@ class Served:
 
     def send(self, method: str, path: str, **headers: str) -> Answer:
         """What is answered to a request without a body, or with the one that ``Body`` stands for."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=90)
         try:
             body = headers.pop("Body", None)
             named = {name.replace("_", "-"): value for name, value in headers.items()}

@@ -296,6 +296,14 @@ def test_a_phone_does_not_scroll_sideways(store: Store, served: Served, open_pag
 
 
 @pytest.mark.slow
+def test_the_landscapes_walk_on_a_page_of_the_server(served: Served, open_page: Open) -> None:
+    shown = open_page(served, "/")
+    shown.click("nav a >> nth=1")
+    shown.wait_for_selector("canvas", timeout=90_000)
+    shown.wait_for_function("() => typeof RULES === 'object' && 'adam' in RULES", timeout=SOON)
+
+
+@pytest.mark.slow
 def test_a_real_race_is_stopped_and_resumed_from_its_page(path: Path, open_page: Open) -> None:
     words_of_race = ["race", "linear", "--optimizers", "sgd,adam", "--studies", "3", "--trials", "8", "--seeds", "2"]
     command = [sys.executable, "-m", "gradrace", *words_of_race, "--engine", "loop", "--steps", "400", "--lanes", "1"]

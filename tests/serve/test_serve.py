@@ -13,7 +13,7 @@ from serving import ID, OTHER, SAID, Served, enter, finish, finished, serving, u
 
 from gradrace.race.reporting import page_of
 from gradrace.report.page import page_document
-from gradrace.serve import _followed
+from gradrace.serve import _explainer, _followed
 from gradrace.store import Store, open_store
 from report.stored_race import confirmed, outcome, tuned
 
@@ -215,6 +215,29 @@ def test_races_on_different_workloads_are_not_comparable(store: Store, served: S
     found = served.get(f"/api/compare?a={ID}&b={OTHER}").json
     assert found["comparable"] is False
     assert found["races"][1]["final"] is False
+
+
+def test_the_landscapes_are_a_page_of_the_server_which_does_without_torch(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = {lang: [f'<html lang="{lang}">', {"/landscapes/rules.js": "1"}] for lang in ("en", "ko")}
+    monkeypatch.setattr(_explainer, "MAKE", f"print({json.dumps(json.dumps(made))})")
+    with serving(path) as served:
+        assert served.get("/landscapes").headers["Location"] == "/landscapes/"
+        assert served.get("/landscapes/", Accept_Language="ko").text == '<html lang="ko">'
+        assert (served.get("/landscapes/rules.js").text, served.get("/landscapes/other.js").status) == ("1", 404)
+        monkeypatch.setattr(_explainer, "MAKE", "broken")
+        assert served.get("/landscapes/").status == 200  # made once
+    with serving(path) as served:
+        assert served.get("/landscapes/").status == 503
+
+
+@pytest.mark.slow
+def test_the_landscapes_are_those_of_the_package(served: Served) -> None:
+    text = served.get("/landscapes/").text
+    scripts = re.findall('<script src="([^"]*)"', text)
+    assert scripts
+    assert all(served.get(script).status == 200 for script in scripts)
 
 
 # Stores that are not as they should be

@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from gradrace.errors import StoreError
 from gradrace.serve._assets import assets
 from gradrace.serve._compared import compared
+from gradrace.serve._explainer import Explainer
 from gradrace.serve._guard import Guard
 from gradrace.serve._hub import LIST, Channel, Hub
 from gradrace.serve._pages import Pages
@@ -44,7 +45,7 @@ class Live:
         self.settings = settings
         self.resumed = Resumed(settings.store)
         self.hub = Hub(Source(settings.store), cards, self.resumed.state)
-        self.pages = Pages(settings)
+        self.pages, self.explainer = Pages(settings), Explainer()
         self.session = secrets.token_hex(8)
         """Stands for this server: a page that was made by another one has an old word for changes."""
         self.streams = self.fetched = 0
@@ -64,6 +65,7 @@ class Live:
             Route("/api/races/{id}/stop", self.stop, methods=["POST"]),
             Route("/api/races/{id}/resume", self.resume, methods=["POST"]),
             Route("/api/compare", self.comparison),
+            *self.explainer.routes(),
             *more,
         ]
         errors: dict[Any, Any] = {404: self.missing, 405: self.missing, StoreError: self.problem, 500: self.broken}

@@ -50,7 +50,7 @@ class Pages:
 
     def race(self, request: Request, document: Mapping[str, Any], session: str) -> str:
         """The page of a race."""
-        lang = _language(request)
+        lang = language(request)
         return self._render(
             "race.html.j2", request, "race.js", session=session, document=document, said=document["sentences"][lang]
         )
@@ -64,7 +64,7 @@ class Pages:
         return HTMLResponse(self._render("message.html.j2", request, None, key=key, more=more), status)
 
     def _render(self, name: str, request: Request, script: str | None, **values: Any) -> str:
-        lang = _language(request)
+        lang = language(request)
         return self._environment.get_template(name).render(
             lang=lang,
             words=_words(lang),
@@ -77,7 +77,7 @@ class Pages:
         )
 
 
-def _language(request: Request) -> str:
+def language(request: Request) -> str:
     """The language to begin with: the one asked for, or the browser's, or English."""
     asked = request.query_params.get("lang", "")
     preferred = re.findall(r"[a-z]{2}", request.headers.get("accept-language", "").lower())

@@ -47,7 +47,7 @@ async function renewIfNew() {
 
 /** The sentence of a race that has not ended, as the server knows it. */
 function said(found) {
-  if (!now || !["running", "silent"].includes(now.status)) return;
+  if (!now || !["running", "silent", "interrupted"].includes(now.status)) return;
   for (const lang of Object.keys(catalogues)) found.sentences[lang].verdict = catalogues[lang][`live.sentence_${now.status}`];
 }
 

@@ -31,7 +31,7 @@ function drawRaces() {
     return put("races", h("p", null, t("live.no_races")));
   }
   if (!drawn.size) {
-    const head = ["compare", "race", "workload", "contenders", "state", "entered", "verdict"].map((name) => t(`live.column_${name}`));
+    const head = ["compare", "race", "state", "workload", "contenders", "entered", "verdict"].map((name) => t(`live.column_${name}`));
     put("races", table(t("live.races"), head, [], { class: "wide races" }));
   }
   const body = document.querySelector("#races tbody");
@@ -57,8 +57,8 @@ function raceRow(race) {
   box.checked = chosen.includes(race.id);
   const progress = pulse ? h("span", { class: "small" }, `${stageOf(pulse.stage)}: ${t("trials.found", { found: whole(pulse.trials_done ?? 0), total: whole(pulse.trials ?? 0) })}`) : null;
   const verdict = race.verdict?.[state.lang] ?? (pulse?.leader ? t("live.leads", { name: pulse.leader }) : race.status === "finished" ? t("live.judging") : "–");
-  return row(box, h("th", { scope: "row", class: "mono" }, h("a", { href: `/race/${race.id}` }, race.id)), race.workload, h("td", { class: "names" }, race.contenders.join(", ")),
-    h("td", null, stateOf(race.status), progress), h("td", { class: "still" }, entered(race.created)), h("td", { class: "verdict" }, verdict));
+  return row(box, h("th", { scope: "row", class: "mono" }, h("a", { href: `/race/${race.id}` }, race.id)), h("td", null, stateOf(race.status), progress), race.workload,
+    h("td", { class: "names" }, race.contenders.join(", ")), h("td", { class: "still" }, entered(race.created)), h("td", { class: "verdict" }, verdict));
 }
 
 /** Two races at most: a third takes the place of the first. */
