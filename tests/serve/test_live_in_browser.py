@@ -275,7 +275,7 @@ def test_axe_finds_nothing_serious(theme: Any, store: Store, served: Served, ope
     finished(store, OTHER)
     begun(store)
     write(store, tuned()[:12], "first")
-    shown = open_page(served, f"/race/{ID}", color_scheme=theme)
+    shown = open_page(served, f"/race/{ID}", quietly=False, color_scheme=theme)  # of one page there is none
     sees(shown, "#found", "12 of 12 trials")
     assert serious(shown) == []
     for path, ready in (("/", "#races tbody tr"), (f"/compare?a={ID}&b={OTHER}", "#sides section"), ("/no", "h1")):
