@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import fsum
 from statistics import median
 from typing import Any
@@ -68,3 +68,9 @@ class SoFar:
                 }
             )
         return sorted(rows, key=lambda row: (row["validation"] is None, -self._sign * (row["validation"] or 0.0)))
+
+
+def confirmed_curves(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Of a page's learning curves those of the confirmation, by label; other ones may still change."""
+    found = document["learning"]
+    return {label: known for label, known in found.items() if known and known["stage"] == Stage.CONFIRMATION}

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from gradrace.errors import SpecError, unknown_name
+from gradrace.report.so_far import confirmed_curves
 from gradrace.report.words import say, words
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def empty(document: Mapping[str, Any], kind: str, lang: str = "en") -> str | Non
     summary, labels, trials = document["summary"], document["labels"], document["trials"]
     rows = summary["standings"]
     nothing = "sentence.nothing_worked" if rows else "standings.none"
-    medians = [value for known in document["learning"].values() if known for value in known["median"]]
+    medians = [value for known in confirmed_curves(document).values() for value in known["median"]]
     budget = summary.get("budget")
     expected = [value for label in labels for value in budget["best_of_n"][label]] if budget else []
     rates = [rate for rate in trials["configuration"].get("lr", []) if rate is not None and rate > 0]

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from gradrace.report.pictures.look import Sheet, logarithmic
+from gradrace.report.so_far import confirmed_curves
 
 MOST_MARKS = 12
 """Marks on a line: with more points, some go without."""
@@ -17,7 +18,8 @@ MOST_MARKS = 12
 
 def learning(sheet: Sheet) -> None:
     """Validation metric over steps: median over studies, and a band from the worst study to the best."""
-    known = {label: found for label in sheet.labels if (found := sheet.document["learning"][label])}
+    confirmed = confirmed_curves(sheet.document)
+    known = {label: confirmed[label] for label in sheet.labels if label in confirmed}
     side = "high" if sheet.summary["workload"]["direction"] == "min" else "low"
     ends = [value for found in known.values() for value in found[side] if value is not None]
     # Where a study diverged the band is open: it is drawn as far as the worst value of any contender.
