@@ -19,6 +19,7 @@ RUN = ("docs/own-model.md", "docs/ko/index.md")
 NOT_RUN = {
     "CONTRIBUTING.md": "its Python is run by tests of check and claims; make sets up an environment",
     "README.md": "its Python is run by test_readme; its commands race for longer or need a race's id",
+    "docs/config.md": "races at standard length; tests of the configuration read the file it shows",
     "docs/index.md": "make sets up an environment",
     "docs/landscapes.md": "opens a browser; tests of landscapes run the same",
     "docs/live.md": "serves until Ctrl-C; tests of serve run the same",
