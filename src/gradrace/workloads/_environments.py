@@ -150,6 +150,8 @@ class Poles:
         """See ``Environments``."""
         workload, environment, limit = self._given
         fewer = Poles(workload, environment, len(rows), limit)
+        if not self._generators:
+            return fewer  # nothing has begun yet
         fewer._generators, fewer._starts = self._generators, self._starts
         fewer._which, fewer._episodes = self._which[rows], self._episodes[rows]
         fewer._poles.state, fewer._poles.steps = self._poles.state[:, rows], self._poles.steps[rows]
