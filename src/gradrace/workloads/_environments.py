@@ -75,7 +75,7 @@ class Singles:
             return gymnasium.make(environment, max_episode_steps=limit, disable_env_checker=True)
 
         self._each = [made(workload, one) for _ in range(count)]
-        self._observations = np.empty((0, 0), dtype=np.float32)
+        self._observations = np.empty((count, 0), dtype=np.float32)
 
     def begin(self, seeds: Sequence[int]) -> NDArray[Any]:
         """See ``Environments``."""
