@@ -120,6 +120,14 @@ def test_pictures_in_view_before_the_page_is_read_are_drawn_when_it_is(browser: 
     assert wrong == []
 
 
+def test_the_title_of_what_is_jumped_to_is_not_covered(open_page: Open) -> None:
+    shown = open_page(race(), reduced_motion="reduce")
+    shown.click("nav a[href='#learning']")
+    under = "document.getElementById('chips').getBoundingClientRect().bottom"
+    shown.wait_for_function(f"() => document.getElementById('learning-title').getBoundingClientRect().top >= {under}")
+    shown.wait_for_function("() => document.getElementById('learning-title').getBoundingClientRect().top < 300")
+
+
 def test_standings_are_sorted_by_mouse_and_keyboard(open_page: Open) -> None:
     shown = open_page(race())
     assert shown.locator("#standings .bracket").count() == 0
