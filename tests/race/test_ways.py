@@ -21,11 +21,8 @@ from gradrace.outcomes import Outcome, notes_of
 from gradrace.race import orchestrator, planning, probe
 from gradrace.race.orchestrator import COMPILING, ENGINE
 from gradrace.race.paths import SAVING, Speeds, compile_seconds
-from gradrace.race.planning import Entry
-from gradrace.race.spec import find_task, make_contenders, make_spec
-from gradrace.race.train import Compiled, prepare
+from gradrace.race.train import Compiled
 from gradrace.store import open_store
-from gradrace.workloads import workloads
 from inline_lanes import InlineLanes
 
 SMALL: dict[str, Any] = {"studies": 3, "trials": 16, "seeds": 4, "steps": 16}
@@ -395,16 +392,3 @@ def test_a_block_that_raises_is_trained_by_the_loop(tmp_path: Path, monkeypatch:
         for warning in result.warnings
     )
     assert_same_standings(result, plain)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(workloads()))
-def test_every_builtin_task_can_be_vectorized(name: str, inline_lanes: type[InlineLanes]) -> None:
-    task = find_task(name)
-    lanes = inline_lanes(1)
-    lanes.prepare(
-        prepare, Entry(make_spec(task.workload, "quick", steps=20), make_contenders(["sgd", "adam"]), task).grounds()
-    )
-    found = probe.probe(lanes.state, lambda trial_steps: None)
-    assert found.speeds is not None
-    assert found.speeds.vectorized is not None, found.reason
