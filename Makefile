@@ -16,7 +16,7 @@ export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup race test test-slow check format-check lint types layers audit docs format fuzz bench lock clean always
+.PHONY: help setup race test test-slow wheel-test check format-check lint types layers audit docs format fuzz bench lock clean always
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*##/\1:/p' Makefile | awk -F': +' '{ printf "make %-13s %s\n", $$1, $$2 }'
@@ -58,6 +58,10 @@ test: $(READY)  ## the fast tests
 test-slow: $(READY)  ## the tests marked slow
 	@echo "== slow tests"
 	@$(PY) -m pytest -q -n 2 -m slow $(ARGS) || test $$? -eq 5 # 5: there are none
+
+wheel-test: $(READY)  ## builds the wheel and races with it in empty environments, lowest and newest versions
+	@echo "== wheel"
+	@$(PY) -m pytest -q -rP -n 2 -m slow tests/test_wheel.py $(ARGS)
 
 check: format-check lint types layers audit test docs  ## all that has to hold before a change lands
 

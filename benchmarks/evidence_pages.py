@@ -1,6 +1,7 @@
-"""docs/evidence.md out of the shipped evidence: ``python benchmarks/evidence_pages.py``. Nothing is raced.
+"""docs/evidence.md and the README's table of the shipped evidence: ``python benchmarks/evidence_pages.py``.
 
-Three verdicts are worked out again by hand: with ``statistics`` and a t table, not with the package's own test.
+Nothing is raced. Three verdicts are worked out again by hand: with ``statistics`` and a t table, not with the package's
+own test.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from gradrace.evidence import evidence
 from gradrace.report.sentences import interval, listed, number
 
 PAGE = Path(__file__).parent.parent / "docs" / "evidence.md"
+README = PAGE.parents[1] / "README.md"
+BEGIN, END = "<!-- evidence: python benchmarks/evidence_pages.py -->\n", "<!-- end of evidence -->\n"
 ALPHA = 0.05
 
 
@@ -257,9 +260,46 @@ def page() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def short() -> str:
+    """The primer's table in a few words, and what came of the claims, for the README."""
+    known = evidence()
+    suite = known["suite"]
+    cells = [
+        [
+            f"**{row['label']}**",
+            (row["use"] or "–").rstrip("."),
+            ", ".join(f"`{use['workload']}`" for use in row["best_uses"]) or "none",
+            str(row["evidence"]["beaten"]),
+            "–" if row["cost"]["step"] is None else f"{row['cost']['step']:.2f}",
+        ]
+        for row in suite["table"]
+    ]
+    found: dict[str, list[str]] = {}
+    for claim in known["claims"]["claims"]:
+        found.setdefault(claim["decision"], []).append(f"“{claim['title']}”")
+    lines = [
+        *rows(("optimizer", "said to suit", "best mean here on", "detectably beaten on", "step"), cells),
+        "",
+        f"{suite['verdict']} Nearly all of the best means are ties. Step: its time beside the cheapest one's. Of the "
+        "claims, by decision:",
+        "",
+        *(f"- **{decision}** ({len(titles)}): {'; '.join(titles)}." for decision, titles in found.items()),
+        "",
+        "They are small tasks and small budgets: [the numbers, and what would decide what is open](docs/evidence.md).",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def with_table(text: str) -> str:
+    """The README with the table of the shipped evidence between its marks."""
+    before, rest = text.split(BEGIN)
+    return f"{before}{BEGIN}\n{short()}\n{END}{rest.split(END)[1]}"
+
+
 def main() -> None:
     argparse.ArgumentParser(description=__doc__).parse_args()
     PAGE.write_text(page(), encoding="utf-8")
+    README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ NOT_RUN = {
     "docs/config.md": "races at standard length; tests of the configuration read the file it shows",
     "docs/index.md": "make sets up an environment",
     "docs/landscapes.md": "opens a browser; tests of landscapes run the same",
+    "docs/tour.md": "its commands need a race's id; tests of those commands run the same",
     "docs/live.md": "serves until Ctrl-C; tests of serve run the same",
 }
 BLOCK = re.compile(r"^```(python|console|bash)\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The README's Python runs as it stands, and its commands exist."""
+"""The README's Python runs as it stands; its commands, and those of the tour, exist."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+TOUR = (ROOT / "docs" / "tour.md").read_text(encoding="utf-8")
 
 
 def test_the_readmes_example_runs(tmp_path: Path) -> None:
@@ -24,8 +26,8 @@ def test_the_readmes_example_runs(tmp_path: Path) -> None:
     assert code.startswith("torch.optim.")
 
 
-@pytest.mark.parametrize("option", sorted(set(re.findall(r"--[a-z][a-z-]+", README)) - {"--help"}))
-def test_every_option_it_names_exists(option: str) -> None:
+@pytest.mark.parametrize("option", sorted(set(re.findall(r"--[a-z][a-z-]+", README + TOUR)) - {"--help"}))
+def test_every_option_that_they_name_exists(option: str) -> None:
     from gradrace.cli._evidence import claims
     from gradrace.cli._exporting import export, plot
     from gradrace.cli._landscapes import landscapes

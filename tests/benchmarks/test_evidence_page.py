@@ -19,6 +19,13 @@ def test_the_page_is_made_of_the_shipped_evidence(evidence_pages: Any) -> None:
     assert evidence_pages.PAGE.read_text(encoding="utf-8") == evidence_pages.page()
 
 
+def test_so_is_the_table_of_the_readme(evidence_pages: Any) -> None:
+    text = evidence_pages.README.read_text(encoding="utf-8")
+    assert evidence_pages.with_table(text) == text
+    for claim in evidence()["claims"]["claims"]:
+        assert f"“{claim['title']}”" in text
+
+
 @pytest.mark.parametrize("name", evidence()["races"])
 def test_every_verdict_comes_out_again_by_hand(name: str, evidence_pages: Any) -> None:
     race = evidence()["races"][name]
