@@ -155,7 +155,7 @@ def compare(scores: Mapping[str, ArrayLike], direction: Direction, alpha: float 
 
 
 def studies_to_decide(
-    effect: np.ndarray, level: np.ndarray, studies: ArrayLike, constant: np.ndarray
+    effect: np.ndarray, level: np.ndarray, studies: int | np.ndarray, constant: np.ndarray
 ) -> list[int | None]:
     """For each pair, the fewest studies n in (K, 1000] with which its test has a power of 0.8; None if there is none.
 
