@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-import gradrace
+import gradrace.testing
 from gradrace import Contender, SpecError
 from gradrace.testing import UndecidedWarning, assert_not_worse
 
+PAGE = Path(__file__).parents[1] / "docs" / "testing.md"
 SMALL: dict[str, Any] = {"studies": 3, "trials": 4, "seeds": 2, "steps": 40}
 
 pytestmark = pytest.mark.usefixtures("inline_lanes")
@@ -100,3 +102,19 @@ def test_what_is_refused_before_anything_is_raced(tmp_path: Path, given: dict[st
         assert_not_worse("adam", "sgd", "linear", store=tmp_path / "races.db", **given)
     assert said in str(raised.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_page_shows_a_test(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The block of Python of the page defines a test; here it races on a smaller task."""
+    (block,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    given: list[Any] = []
+
+    def smaller(contender: Any, baseline: Any, workload: str, **options: Any) -> Any:
+        given.append(workload)
+        return assert_not_worse(contender, baseline, "linear", store=store, **options, **SMALL)
+
+    monkeypatch.setattr(gradrace.testing, "assert_not_worse", smaller)
+    names: dict[str, Any] = {"__name__": "page"}
+    exec(compile(block, "testing.md", "exec"), names)
+    names["test_mine_is_not_worse_than_sgd"]()
+    assert given == ["digits"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ from gradrace import SpecError, cli, import_runs
 from gradrace.outcomes import Outcome, Stage, Status
 from gradrace.store import open_store
 
+PAGE = Path(__file__).parents[2] / "docs" / "import.md"
 TRIALS = 5
 
 
@@ -212,3 +214,18 @@ def test_without_optuna(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(SpecError, match="Studies of Optuna need optuna, which is not installed: pip install optuna"):
         import_runs("sqlite:///studies.db", metric="loss", store=store)
+
+
+def test_the_page_tunes_and_imports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The block of Python on the page of imports runs as it stands; and the command it names does the same."""
+    (block,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GRADRACE_STORE", str(tmp_path / "races.db"))
+    exec(compile(block, "import.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert re.search(r"adam|sgd", printed)
+    done = CliRunner().invoke(cli.app, ["import", "studies.db", "--metric", "loss", "--name", "Optuna"])
+    assert done.exit_code == 0, done.exception
+    assert printed.split()[0] in done.stdout
