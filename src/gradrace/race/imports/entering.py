@@ -141,7 +141,7 @@ def _id(found: Ordered, name: str, metric: str, direction: str, about: Mapping[s
     """The hash of all that determines the verdict: the same runs are the same race."""
     digest = hashlib.sha256(json.dumps([name, metric, direction, about, dict(found.optimizers)]).encode())
     for outcome in sorted(found.outcomes, key=lambda outcome: outcome.trial):
-        digest.update(json.dumps(outcome.to_dict(), sort_keys=True).encode())
+        digest.update(repr(outcome).encode("utf-8", "backslashreplace"))
     return digest.hexdigest()[:12]
 
 

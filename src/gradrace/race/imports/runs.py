@@ -237,8 +237,8 @@ def _numbered(confirmed: Sequence[Run]) -> list[tuple[Run, int]]:
         studies.setdefault((run.contender, run.study), []).append(run)
     found = []
     for members in studies.values():
-        order = _keys(run.seed or "" for run in members)
-        inside = sorted(members, key=lambda run: order.index(run.seed or ""))
+        order = {seed: place for place, seed in enumerate(_keys(run.seed or "" for run in members))}
+        inside = sorted(members, key=lambda run: order[run.seed or ""])
         found += [(run, number) for number, run in enumerate(inside, 1)]
     return found
 
