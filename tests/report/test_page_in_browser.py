@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.resources import files
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -86,6 +88,46 @@ def test_the_page_shows_the_race(open_page: Open) -> None:
     assert shown.inner_text("#target tbody tr:first-child").split("\t")[-1] == "6 of 6"
     assert shown.locator("#cards article").count() == 1
     assert shown.get_attribute("#sensitivity [role=img]", "aria-label") is not None
+
+
+def test_pictures_in_view_before_the_page_is_read_are_drawn_when_it_is(browser: Browser) -> None:
+    text = page(page_document(*race(), CARDS)).encode()
+    half = text.index(b'id="library"') + 100_000
+
+    class Slow(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(text[:half])
+            seen.wait(10)
+            self.wfile.write(text[half:])
+
+        def log_message(self, format: str, *args: Any) -> None:
+            return
+
+    seen = Event()
+    with HTTPServer(("127.0.0.1", 0), Slow) as server:
+        Thread(target=server.handle_request, daemon=True).start()
+        context = browser.new_context(viewport={"width": 1280, "height": 6000})
+        shown = context.new_page()
+        wrong: list[str] = []
+        shown.on("pageerror", lambda error: wrong.append(str(error)))
+        shown.goto(f"http://127.0.0.1:{server.server_port}", wait_until="commit")
+        shown.wait_for_selector("#sensitivity .picture", timeout=30_000)
+        shown.wait_for_timeout(300)
+        seen.set()
+        shown.wait_for_selector("#sensitivity .main-svg", state="attached", timeout=30_000)
+        context.close()
+    assert wrong == []
+
+
+def test_the_title_of_what_is_jumped_to_is_not_covered(open_page: Open) -> None:
+    shown = open_page(race(), reduced_motion="reduce")
+    shown.click("nav a[href='#learning']")
+    under = "document.getElementById('chips').getBoundingClientRect().bottom"
+    shown.wait_for_function(f"() => document.getElementById('learning-title').getBoundingClientRect().top >= {under}")
+    shown.wait_for_function("() => document.getElementById('learning-title').getBoundingClientRect().top < 300")
 
 
 def test_standings_are_sorted_by_mouse_and_keyboard(open_page: Open) -> None:

@@ -227,6 +227,16 @@ def test_trials_together_play_as_each_would_alone(game: Game) -> None:
 
 
 @games
+def test_trials_may_be_dropped_before_any_score(game: Game) -> None:
+    """As when a few trials of a try are evaluated."""
+    models = [player(game, number).double() for number in range(2)]
+    many = Play(game, 5).together([5, 9])
+    many.keep([1])
+    (score,) = many.score(models[0], stacked(models[1:]), "validation")
+    assert score == pytest.approx(Play(game, 9).score(models[1], "validation"), rel=1e-12)
+
+
+@games
 def test_the_vectorized_engine_agrees_with_the_loop(game: Game) -> None:
     """With fewer environments, so that 50 steps are quick; some trials dropped, chunks that do not come out even."""
     game = replace(game, environments=4, horizon=8, episodes=2, limit=60)

@@ -23,9 +23,9 @@ from gradrace.space import Dimension
 BLOCK_TRIALS = 24
 """Trials alive in a block, on average over its steps. More hardly dilute the overhead of an operation further, and a
 core's share of the cache still holds the parameters, gradients and state of so many small models."""
-COMPILED_TRIALS, MANY_BLOCKS = 8, 32
-"""The same for compiled blocks, which train one trial after another: small ones leave no lane waiting for the last.
-They are larger, up to BLOCK_TRIALS, where there would be more than so many."""
+COMPILED_TRIALS, LOOP_TRIALS, MANY_BLOCKS = 8, 4, 32
+"""The same for compiled blocks and for the other ways that train one trial after another: small ones leave no lane
+waiting for the last. They are larger, up to BLOCK_TRIALS, where there would be more than so many."""
 EXTENSION_SHARE = 4
 """One in so many of a study's trials is spent beyond an edge that its choice lies at."""
 
@@ -234,11 +234,12 @@ def _blocks(
     one block for each study then, and lanes would wait for each other at the end. Such blocks are half as large.
     ``alike``: how many calls of this kind there are for a race.
     """
-    alive = BLOCK_TRIALS
-    if plan.compiled:
-        share = alike * sum(map(len, groups)) // (MANY_BLOCKS * (2 if halving else 1))
-        alive = min(BLOCK_TRIALS, max(COMPILED_TRIALS, share))
-    whole = 2 * alive if halving and not plan.stochastic else alive
+    share = alike * sum(map(len, groups)) // (MANY_BLOCKS * (2 if halving else 1))
+
+    def alive(engine: str) -> int:
+        if engine == "vectorized" and not plan.compiled:
+            return BLOCK_TRIALS
+        return min(BLOCK_TRIALS, max(COMPILED_TRIALS if plan.compiled else LOOP_TRIALS, share))
 
     def kind(group: Sequence[PlannedTrial]) -> tuple[int, str, bool, Any]:
         trial = group[0]
@@ -248,6 +249,7 @@ def _blocks(
 
     blocks: list[Block] = []
     for (steps, engine, *_), same in groupby(sorted(groups, key=kind), key=kind):
+        whole = alive(engine) * (2 if halving and not plan.stochastic else 1)
         for members in _packed(list(same), whole):
             trials = tuple(sorted(members, key=lambda trial: trial.contender))
             identity = "/".join(part for part in (stage.value, name, f"{len(blocks):04d}") if part)

@@ -75,7 +75,7 @@ class Singles:
             return gymnasium.make(environment, max_episode_steps=limit, disable_env_checker=True)
 
         self._each = [made(workload, one) for _ in range(count)]
-        self._observations = np.empty((0, 0), dtype=np.float32)
+        self._observations = np.empty((count, 0), dtype=np.float32)
 
     def begin(self, seeds: Sequence[int]) -> NDArray[Any]:
         """See ``Environments``."""
@@ -150,6 +150,8 @@ class Poles:
         """See ``Environments``."""
         workload, environment, limit = self._given
         fewer = Poles(workload, environment, len(rows), limit)
+        if not self._generators:
+            return fewer  # nothing has begun yet
         fewer._generators, fewer._starts = self._generators, self._starts
         fewer._which, fewer._episodes = self._which[rows], self._episodes[rows]
         fewer._poles.state, fewer._poles.steps = self._poles.state[:, rows], self._poles.steps[rows]

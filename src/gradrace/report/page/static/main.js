@@ -14,7 +14,14 @@ function drawChips() {
     };
     return h("button", { type: "button", "aria-pressed": String(!hidden), title: t(hidden ? "page.show" : "page.hide", { name: label }), onclick: press }, named(label));
   }));
+  leaveRoomAbove();
   drawSeen();
+}
+
+/** What stands still above must not cover the title of what was jumped to. */
+function leaveRoomAbove() {
+  const above = [document.querySelector(".bar"), document.getElementById("chips")].filter((box) => getComputedStyle(box).position === "sticky");
+  document.documentElement.style.scrollPaddingTop = `${above.reduce((sum, box) => sum + box.offsetHeight, 12)}px`;
 }
 
 function drawSeen() {
