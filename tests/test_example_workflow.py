@@ -56,7 +56,7 @@ def test_its_commands_run(tmp_path: Path, changed: bool) -> None:
         "GITHUB_BASE_REF": "main",
         "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
     }
-    codes = {}
+    codes, last = {}, ""
     for step in (step for step in STEPS if "run" in step):
         done = subprocess.run(
             ["bash", "-eo", "pipefail", "-c", step["run"]],

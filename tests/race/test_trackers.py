@@ -17,7 +17,7 @@ import gradrace
 from gradrace import RaceResult, cli
 from gradrace.errors import SpecError
 from gradrace.outcomes import Curve, Outcome, Stage, Status
-from gradrace.race import orchestrator
+from gradrace.race import api, orchestrator
 from gradrace.race.trackers._mlflow import _shown
 from gradrace.store import open_store
 from inline_lanes import InlineLanes
@@ -146,6 +146,38 @@ class TestTensorBoard:
             raced.result.log_to("tensorboard", tmp_path / "file")
 
 
+def _begun(raced: Raced, store: Path, finish: bool) -> RaceResult:
+    """The race in another store, of which the tuning has ended, and then all."""
+    with open_store(raced.store) as old, open_store(store) as new:
+        record = old.race(raced.result.id)
+        new.create_race(record.id, record.spec, record.plan, record.machine, record.version)
+        for stage in (Stage.TUNING, *((Stage.EDGE, Stage.CONFIRMATION) if finish else ())):
+            new.write_block(record.id, stage.value, [o for o in raced.outcomes.values() if o.stage is stage])
+        if finish:
+            new.write_note(record.id, "choices", old.notes(record.id)["choices"])
+        new.set_status(record.id, "finished" if finish else "interrupted")
+        return api.result_of(new, record.id)
+
+
+def test_a_race_that_was_logged_before_it_ended_is_completed(raced: Raced, tmp_path: Path) -> None:
+    for finish in (False, True):
+        found = RaceResult(_begun(raced, tmp_path / "races.db", finish).to_json(), tmp_path / "races.db")
+        found.log_to("tensorboard", tmp_path / "runs")
+        root = tmp_path / "runs" / f"linear-{found.id}"
+        assert (root / "confirmation").exists() == finish
+        (event,) = _read(root / "verdict").Tensors("verdict/text_summary")
+        (text,) = event.tensor_proto.string_val
+        assert (b"The race was stopped" in text) != finish
+
+
+def test_runs_that_were_imported_are_logged(tmp_path: Path) -> None:
+    rows = [{"contender": label, "study": k, "accuracy": k / 10, "lr": 0.1} for label in "ab" for k in range(3)]
+    found = gradrace.import_runs(rows, metric="accuracy", store=tmp_path / "races.db")
+    assert "7 runs." in found.log_to("tensorboard", tmp_path / "runs")
+    read = _read(tmp_path / "runs" / f"a table-{found.id}".replace(" ", "-") / "confirmation/a/study-2/seed-1")
+    assert [point.value for point in read.Scalars("test/accuracy")] == [pytest.approx(0.2)]
+
+
 def _read(run: Path) -> EventAccumulator:
     read = EventAccumulator(str(run), size_guidance={"scalars": 0, "tensors": 0})
     read.Reload()
@@ -235,6 +267,19 @@ class TestMlflow:
         assert set(after) == set(before)
         changed = {trial for trial in after if after[trial].info.run_id != before[trial].info.run_id}
         assert changed == {half, gone}
+
+    def test_a_race_that_was_logged_before_it_ended_is_completed(self, raced: Raced, tmp_path: Path) -> None:
+        from mlflow import MlflowClient
+
+        client, tuning = None, sum(o.stage is Stage.TUNING for o in raced.outcomes.values())
+        for finish, count, status in ((False, tuning, "KILLED"), (True, len(raced.outcomes), "FINISHED")):
+            found = RaceResult(_begun(raced, tmp_path / "races.db", finish).to_json(), tmp_path / "races.db")
+            found.log_to("mlflow", tmp_path / "runs.db")
+            client = client or MlflowClient(f"sqlite:///{tmp_path / 'runs.db'}")
+            parent, children = _runs(client, found.id)
+            assert len(children) == count
+            assert parent.info.status == status
+            assert ("The race was stopped" in parent.data.tags["gradrace.verdict"]) != finish
 
     def test_an_experiment_that_was_deleted(self, raced: Raced, tmp_path: Path) -> None:
         from mlflow import MlflowClient
