@@ -8,19 +8,21 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from gradrace._version import __version__
 from gradrace.errors import SpecError, unknown_name
 from gradrace.outcomes import Stage, Status
 from gradrace.race.api import result_of
-from gradrace.race.imports import optuna_studies, tables
-from gradrace.race.imports.runs import Ordered, Run, Scored, Unit, ordered
+from gradrace.race.imports import Scored, Unit
 from gradrace.race.places import store_path
 from gradrace.race.result import RaceResult
 from gradrace.store import open_store
-from gradrace.verdict import Direction
 from gradrace.workloads import METRICS
+
+if TYPE_CHECKING:
+    from gradrace.race.imports.runs import Ordered, Run
+    from gradrace.verdict import Direction
 
 SCORE = "score"
 """What the metric is called where nobody says."""
@@ -65,6 +67,8 @@ def import_runs(
     Raises:
         SpecError: the runs cannot be read, or no race can be made of them. StoreError: the store cannot be used.
     """
+    from gradrace.race.imports.runs import ordered  # which takes scipy along: not at the import of gradrace
+
     for what, given, known in (("unit", unit, get_args(Unit)), ("way to score", scored, get_args(Scored))):
         if given not in known:
             raise unknown_name(what, str(given), known)
@@ -92,6 +96,8 @@ def _read(
     source: Any, metric: str | None, columns: Mapping[str, str], by: str | None
 ) -> tuple[list[Run], str, Direction | None, str | None, list[str]]:
     """Runs, where they are from, which way is better and the metric's name where the source tells, and remarks."""
+    from gradrace.race.imports import optuna_studies, tables
+
     storage = isinstance(source, str | Path) and optuna_studies.is_storage(str(source))
     studies: Any = [source] if optuna_studies.is_study(source) else source
     several = isinstance(studies, Sequence) and len(studies) > 0 and all(map(optuna_studies.is_study, studies))

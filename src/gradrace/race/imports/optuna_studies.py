@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from gradrace.errors import SpecError
 from gradrace.outcomes import Curve, Stage, Status
-from gradrace.race.imports.runs import Run
+from gradrace.race.imports.runs import ONE_STUDY, Run
 from gradrace.verdict import Direction
 
 TEST, CONTENDER, STUDY, OPTIMIZER = "test", "contender", "study", "optimizer"
@@ -133,7 +133,7 @@ def _name_of(study: Any) -> tuple[str, str]:
     """Contender and study: user attributes, or the study's name, as in ``adam-3``."""
     found = _NAMED.fullmatch(study.study_name)
     contender = study.user_attrs.get(CONTENDER, found["contender"] if found else study.study_name)
-    number = study.user_attrs.get(STUDY, found["study"] if found else "0")
+    number = study.user_attrs.get(STUDY, found["study"] if found else ONE_STUDY)
     return str(contender), str(number)
 
 

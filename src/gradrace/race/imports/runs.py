@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import dataclass, field
 
 from gradrace.errors import SpecError
 from gradrace.outcomes import Curve, Outcome, Stage, Status
+from gradrace.race.imports import Scored, Unit
 from gradrace.race.plan import Choice
 from gradrace.race.spec import check_label
 from gradrace.verdict import Direction
 from gradrace.verdict.scores import sign
 
-Unit = Literal["study", "seed"]
-Scored = Literal["confirmed", "best"]
-
 MOST_RUNS, MOST_CONTENDERS = 1_000_000, 100
 
-_ALL = "0"
+ONE_STUDY = "0"
 """The study of runs that are not said to belong to one."""
 
 
@@ -32,7 +29,7 @@ class Run:
         contender: its label.
         stage: whether it was trained to choose a configuration, or to confirm the choice.
         status: how it ended.
-        study: names its tuning, or None.
+        study: names its tuning; all runs of a contender are of one where nobody says.
         seed: names its seed, or None.
         optimizer: its optimizer's name, or None.
         validation: metric on the validation split, None if there is none.
@@ -50,7 +47,7 @@ class Run:
     contender: str
     stage: Stage
     status: Status = Status.FINISHED
-    study: str | None = None
+    study: str = ONE_STUDY
     seed: str | None = None
     optimizer: str | None = None
     validation: float | None = None
@@ -102,7 +99,6 @@ def ordered(runs: Sequence[Run], direction: Direction, unit: Unit, scored: Score
     """
     if len(runs) > MOST_RUNS:
         raise SpecError(f"There are {len(runs):,} runs; at most {MOST_RUNS:,} can be imported at a time.")
-    runs = [run if run.study is not None else _without_study(run) for run in runs]
     labels = _labels(runs)
     tuning = [run for run in runs if run.stage is not Stage.CONFIRMATION]
     confirmed = [run for run in runs if run.stage is Stage.CONFIRMATION]
@@ -115,7 +111,7 @@ def ordered(runs: Sequence[Run], direction: Direction, unit: Unit, scored: Score
     _check_twice(confirmed)
     if unit == "seed":
         _check_one_study(runs, scored)
-    keys = {label: _keys([run.study or _ALL for run in units if run.contender == label]) for label in labels}
+    keys = {label: _keys([run.study for run in units if run.contender == label]) for label in labels}
     same = _same_luck(keys, confirmed, scored)
     if paired and not same:
         raise SpecError(_why_not_paired(keys, scored))
@@ -125,7 +121,7 @@ def ordered(runs: Sequence[Run], direction: Direction, unit: Unit, scored: Score
         spread, studies = _by_seed(confirmed, labels)
         seeds = 1
     else:
-        spread = [(run, numbers[run.contender][run.study or _ALL], seed) for run, seed in _numbered(confirmed)]
+        spread = [(run, numbers[run.contender][run.study], seed) for run, seed in _numbered(confirmed)]
         studies = {label: len(known) for label, known in keys.items()}
         seeds = max(Counter((run.contender, run.study) for run in confirmed).values(), default=1)
     kept, left = _tuning(tuning, numbers)
@@ -135,10 +131,6 @@ def ordered(runs: Sequence[Run], direction: Direction, unit: Unit, scored: Score
     for run, study, seed in spread:
         outcomes.append(_outcome(run, study, seed, points.get((run.contender, study), 0)))
     return Ordered(tuple(outcomes), labels, studies, seeds, bool(paired), tuple(choices), tuple(left))
-
-
-def _without_study(run: Run) -> Run:
-    return replace(run, study=_ALL)
 
 
 def _labels(runs: Sequence[Run]) -> dict[str, str]:
@@ -176,7 +168,7 @@ def _check_all_scored(labels: Iterable[str], units: Sequence[Run], scored: Score
 
 
 def _check_twice(confirmed: Sequence[Run]) -> None:
-    seen: dict[tuple[str, str | None, str], Run] = {}
+    seen: dict[tuple[str, str, str], Run] = {}
     for run in confirmed:
         if run.seed is None:
             continue
@@ -192,7 +184,7 @@ def _check_twice(confirmed: Sequence[Run]) -> None:
 def _check_one_study(runs: Sequence[Run], scored: Scored) -> None:
     if scored == "best":
         raise SpecError("The best values of studies are one for each study, so the seed cannot be the unit.")
-    studies: dict[str, set[str | None]] = {}
+    studies: dict[str, set[str]] = {}
     for run in runs:
         studies.setdefault(run.contender, set()).add(run.study)
     for label, known in studies.items():
@@ -213,7 +205,7 @@ def _same_luck(keys: Mapping[str, Sequence[str]], confirmed: Sequence[Run], scor
     """Whether all contenders have the same studies, and in them the same seeds, by name."""
     if scored == "best" or any(run.seed is None for run in confirmed):
         return False
-    cells: dict[str, set[tuple[str | None, str | None]]] = {label: set() for label in keys}
+    cells: dict[str, set[tuple[str, str | None]]] = {label: set() for label in keys}
     for run in confirmed:
         cells[run.contender].add((run.study, run.seed))
     first, *rest = cells.values()
@@ -232,7 +224,7 @@ def _why_not_paired(keys: Mapping[str, Sequence[str]], scored: Scored) -> str:
 
 def _numbered(confirmed: Sequence[Run]) -> list[tuple[Run, int]]:
     """Confirmation runs with the number of their seed within the study, from 1, in the order of the seeds' names."""
-    studies: dict[tuple[str, str | None], list[Run]] = {}
+    studies: dict[tuple[str, str], list[Run]] = {}
     for run in confirmed:
         studies.setdefault((run.contender, run.study), []).append(run)
     found = []
@@ -257,9 +249,9 @@ def _tuning(
     points: Counter[tuple[str, int]] = Counter()
     kept, left = [], Counter[tuple[str, str]]()
     for run in sorted(tuning, key=lambda run: run.stage is Stage.EDGE):
-        study = numbers[run.contender].get(run.study or _ALL)
+        study = numbers[run.contender].get(run.study)
         if study is None:
-            left[run.contender, run.study or _ALL] += 1
+            left[run.contender, run.study] += 1
             continue
         kept.append((run, study, points[run.contender, study]))
         points[run.contender, study] += 1

@@ -14,7 +14,7 @@ from typing import Any
 
 from gradrace.errors import SpecError, unknown_name
 from gradrace.outcomes import Stage, Status
-from gradrace.race.imports.runs import MOST_RUNS, Run
+from gradrace.race.imports.runs import MOST_RUNS, ONE_STUDY, Run
 from gradrace.report.export import from_cell
 
 MOST_BYTES = 100_000_000
@@ -167,7 +167,7 @@ class _Table:
             contender=contender,
             stage=stage,
             status=status,
-            study=self._text(row, "study"),
+            study=self._text(row, "study") or ONE_STUDY,
             seed=self._text(row, "seed"),
             optimizer=self._text(row, "optimizer"),
             validation=_finite(scores["validation"]),
