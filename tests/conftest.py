@@ -9,11 +9,12 @@ import hypothesis
 import pytest
 import torch
 
+from browsing import browser
 from gradrace.race import api, orchestrator
 from inline_lanes import InlineLanes
 from skip_guard import pytest_configure
 
-__all__ = ["pytest_configure"]
+__all__ = ["browser", "pytest_configure"]
 
 # Two processes run the tests: with more threads they would wait for each other, and the order of a sum, hence its last
 # digits, would depend on the number of cores.

@@ -96,8 +96,11 @@ def test_a_file_that_fails_says_all_that_it_fails_and_exits_with_1(folder: Path)
     ("text", "sentence"),
     [
         (None, "There is no file 'mine.py'."),
-        ("x = 1", "must define optimizer = Optimizer(...) or workload = Workload(...), but defines neither."),
-        ("optimizer = 'adam'", "but defines neither."),
+        (
+            "x = 1",
+            "optimizer = Optimizer(...), workload = Workload(...) or claim = Claim(...), but defines none of them.",
+        ),
+        ("optimizer = 'adam'", "but defines none of them."),
         ("import torch\n1 / 0", "mine.py raised while it was loaded:"),
         (
             "from gradrace.optimizers import Optimizer\noptimizer = Optimizer(speed=1)",

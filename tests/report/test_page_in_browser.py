@@ -2,40 +2,25 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from importlib.resources import files
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
 import pytest
 from paged import CARDS, HOSTILE, ODD, Made, large, race
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
+from browsing import serious
 from gradrace import import_runs
 from gradrace.report.page import page, page_document
 from gradrace.report.words import words
 from gradrace.store import open_store
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium to open the page with")
-
 PICTURES = ("sensitivity", "learning", "budget", "rungs")
 
 Open = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-background-networking", "--disable-gpu"]
-        )
-        yield opened
-        opened.close()
 
 
 @pytest.fixture
@@ -286,15 +271,7 @@ def test_odd_races_open(name: str, open_page: Open) -> None:
 def test_axe_finds_nothing_serious(theme: Any, open_page: Open) -> None:
     shown = open_page(race(), color_scheme=theme)
     see_pictures(shown)
-    shown.evaluate((files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8"))
-    found = shown.evaluate("axe.run()")
-    serious = [
-        (violation["id"], [node["html"][:120] for node in violation["nodes"]])
-        for violation in found["violations"]
-        if violation["impact"] in ("serious", "critical")
-    ]
-    assert serious == []
-    assert len(found["passes"]) > 20
+    assert serious(shown) == []
 
 
 @pytest.mark.slow

@@ -3,40 +3,25 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from serving import ID, OTHER, SAID, Served, enter, finish, finished, serving, until, write
 
+from browsing import serious
 from gradrace.report.words import words
 from gradrace.store import Store, open_store
 from report.stored_race import tuned
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium to open the page with")
 
 HOSTILE = "</script><script>alert(1)</script><b>x</b>"
 SOON = 15_000
 
 Open = Callable[..., Page]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-background-networking", "--disable-gpu"]
-        )
-        yield opened
-        opened.close()
 
 
 @pytest.fixture
@@ -71,17 +56,6 @@ def begun(store: Store, done: int = 9, **options: Any) -> None:
 def sees(shown: Page, selector: str, text: str) -> None:
     found = "([selector, text]) => document.querySelector(selector)?.innerText.includes(text)"
     shown.wait_for_function(found, arg=[selector, text], timeout=SOON)
-
-
-def serious(shown: Page) -> list[Any]:
-    shown.evaluate((files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8"))
-    found = shown.evaluate("axe.run()")
-    assert len(found["passes"]) > 10
-    return [
-        (violation["id"], [node["html"][:120] for node in violation["nodes"]])
-        for violation in found["violations"]
-        if violation["impact"] in ("serious", "critical")
-    ]
 
 
 def test_a_race_grows_until_its_verdict_without_a_reload(store: Store, served: Served, open_page: Open) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import cloudpickle
 
@@ -16,10 +19,12 @@ from gradrace.optimizers import Optimizer
 from gradrace.workloads import Workload
 
 __all__ = [
+    "KINDS",
     "LOOP_CHECKS",
     "OPTIMIZER_CHECKS",
     "WORKLOAD_CHECKS",
     "Finding",
+    "Kind",
     "check_file",
     "check_optimizer",
     "check_workload",
@@ -100,12 +105,46 @@ def _not_tried(checks: Collection[str]) -> Finding:
     return Finding("the rest", False, f"Because of this, {len(checks)} checks were not tried: {', '.join(checks)}.")
 
 
-def check_file(path: str | Path) -> list[Finding]:
+@dataclass(frozen=True)
+class Kind:
+    """What a file may define, by the name that it has there.
+
+    Attributes:
+        made: what it is made by.
+        type: its type.
+        check: all that it is found to do wrong and right; told whether its definition was refused something, which is
+            not to be told again.
+    """
+
+    made: str
+    type: type
+    check: Callable[[Any, bool], list[Finding]]
+
+
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "optimizer": Kind(
+            "Optimizer", Optimizer, lambda item, refused: check_optimizer(item, ["search space"] if refused else [])
+        ),
+        "workload": Kind(
+            "Workload",
+            Workload,
+            lambda item, refused: [_not_tried(WORKLOAD_CHECKS)] if refused else check_workload(item),
+        ),
+    }
+)
+
+
+def check_file(path: str | Path, kinds: Mapping[str, Kind] = KINDS) -> list[Finding]:
     """All that a ``.py`` file that defines ``optimizer`` or ``workload``, or both, is found to do wrong and right.
+
+    Args:
+        path: the file.
+        kinds: what it may define; what there is above this package may add to it.
 
     Raises:
         SpecError: there is no such file.
-        WorkloadError: it raises when it is loaded, or defines neither.
+        WorkloadError: it raises when it is loaded, or defines none of them.
     """
     path = Path(path)
     if not path.is_file():
@@ -113,16 +152,12 @@ def check_file(path: str | Path) -> list[Finding]:
     with gathering() as refused:
         module = load_file(path.resolve())
     cloudpickle.register_pickle_by_value(module)
-    defined = {name: getattr(module, name, None) for name in ("optimizer", "workload")}
-    if isinstance(defined["optimizer"], Optimizer) or isinstance(defined["workload"], Workload):
-        found = [Finding("definition", False, str(error)) for error in refused]
-    else:
-        raise WorkloadError(
-            f"The file {path} must define optimizer = Optimizer(...) or workload = Workload(...), but defines neither."
-        )
-    if isinstance(defined["optimizer"], Optimizer):
-        # What a definition was refused for is not told again.
-        found += check_optimizer(defined["optimizer"], skip=["search space"] if refused else [])
-    if isinstance(defined["workload"], Workload):
-        found += [_not_tried(WORKLOAD_CHECKS)] if refused else check_workload(defined["workload"])
+    defined = {name: getattr(module, name, None) for name in kinds}
+    made = {name: item for name, item in defined.items() if isinstance(item, kinds[name].type)}
+    if not made:
+        *others, last = (f"{name} = {kind.made}(...)" for name, kind in kinds.items())
+        raise WorkloadError(f"The file {path} must define {', '.join(others)} or {last}, but defines none of them.")
+    found = [Finding("definition", False, str(error)) for error in refused]
+    for name, item in made.items():
+        found += kinds[name].check(item, bool(refused))
     return found

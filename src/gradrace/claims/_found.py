@@ -1,12 +1,13 @@
-"""Claims that are found: those of this folder, and those that third parties registered."""
+"""Claims that are found: those of this folder, those that third parties registered, and those in files."""
 
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
 
-from gradrace._discovery import discover
+from gradrace._discovery import discover, load_file
 from gradrace.claims._base import Claim
-from gradrace.errors import named
+from gradrace.errors import SpecError, named
 
 
 @cache
@@ -16,9 +17,17 @@ def claims() -> dict[str, Claim]:
 
 
 def claim(name: str) -> Claim:
-    """The claim called ``name``.
+    """The claim called ``name``, or the one that a ``.py`` file defines as ``claim``.
 
     Raises:
-        SpecError: there is none; the message names the nearest.
+        SpecError: there is none; the message names the nearest. WorkloadError: the file raises when it is loaded.
     """
-    return named("claim", name, claims())
+    if not name.endswith(".py"):
+        return named("claim", name, claims())
+    path = Path(name)
+    if not path.is_file():
+        raise SpecError(f"There is no file '{name}'.")
+    found = getattr(load_file(path.resolve()), "claim", None)
+    if not isinstance(found, Claim):
+        raise SpecError(f"The file {name} must define claim = Claim(...), but does not.")
+    return found

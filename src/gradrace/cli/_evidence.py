@@ -12,7 +12,10 @@ from gradrace.cli._app import JsonOption, LanesOption, QuietOption, StoreOption,
 
 @app.command()
 def claims(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Claims. Default: all.")] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Claims, or .py files that define claim. Default: all."),
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Shorter races: 10 minutes for all on two cores.")] = False,
     list_: Annotated[bool, typer.Option("--list", help="Only say what is claimed, and what would refute it.")] = False,
     seed: Annotated[int, typer.Option(help="Of every race; another one repeats them afresh.")] = 0,

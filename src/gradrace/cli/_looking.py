@@ -48,15 +48,16 @@ def explain(optimizer: Annotated[str, typer.Argument(help="An optimizer's name."
 
 
 @app.command()
-def check(file: Annotated[Path, typer.Argument(help="A .py file that defines optimizer or workload.")]) -> None:
-    """Hold an optimizer or a workload to what ours are held to. Exit code 1: it fails something; 2: no such file."""
+def check(file: Annotated[Path, typer.Argument(help="A .py file that defines optimizer, workload or claim.")]) -> None:
+    """Hold an optimizer, a workload or a claim to what ours are held to. Exit code 1: it fails; 2: no such file."""
     import torch
 
     from gradrace.check import check_file
+    from gradrace.claims import FILE_KINDS
     from gradrace.report import cards
 
     torch.set_num_threads(1)  # of small tensors, more threads are slower
-    found = check_file(file)
+    found = check_file(file, FILE_KINDS)
     print_it(cards.findings(found))
     failed = len({finding.check for finding in found if not finding.passed})
     checks = len({finding.check for finding in found})
