@@ -124,14 +124,11 @@ class TestTensorBoard:
         failed = _read(logged / "tuning/momentum/study-1/trial-1")
         assert failed.Tags()["scalars"] == ["steps"]
 
-    def test_the_verdict_is_a_text_and_columns_are_named(self, raced: Raced, logged: Path) -> None:
+    def test_the_verdict_is_a_text(self, raced: Raced, logged: Path) -> None:
         read = _read(logged / "verdict")
         (event,) = read.Tensors("verdict/text_summary")
         (text,) = event.tensor_proto.string_val
         assert raced.result.recommendation["sentence"].split()[0] in text.decode()
-        config = _hparams(read)["_hparams_/experiment"].experiment
-        assert {known.name for known in config.hparam_infos} >= {"contender", "stage", "lr"}
-        assert [known.name.tag for known in config.metric_infos] == ["validation/mse", "steps"]
 
     def test_logging_twice_leaves_the_same_files(self, raced: Raced, logged: Path) -> None:
         before = {path: path.read_bytes() for path in logged.rglob("*") if path.is_file()}

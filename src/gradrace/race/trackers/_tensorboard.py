@@ -78,17 +78,11 @@ def _place(outcome: Outcome) -> Path:
 
 
 def _verdict(logged: Logged, began: float) -> list[Point]:
-    names = dict.fromkeys(name for outcome in logged.outcomes for name in outcome.configuration)
-    labels = [contender["label"] for contender in logged.record.spec["contenders"]]
-    config = summary_v2.hparams_config_pb(
-        hparams=[
-            summary_v2.HParam("contender", summary_v2.Discrete(labels)),
-            *(summary_v2.HParam(known) for known in ("stage", *names)),
-        ],
-        metrics=[summary_v2.Metric(f"validation/{logged.metric}"), summary_v2.Metric("steps")],
-        time_created_secs=began,
-    )
-    return [(began, 0, [config, text("verdict", markdown.render(logged.summary))])]
+    """The tables of the race. TensorBoard finds out by itself which hyperparameters and metrics sessions have.
+
+    To be told, it would take the word of one race for all that lie in a folder.
+    """
+    return [(began, 0, [text("verdict", markdown.render(logged.summary))])]
 
 
 def _trial(outcome: Outcome, metric: str, began: float) -> list[Point]:
