@@ -12,6 +12,7 @@ MODULES = {
     "gradrace": "Races, results and what goes into them.",
     "gradrace.optimizers": "What an optimizer is, and those there are.",
     "gradrace.workloads": "What a workload is, and those there are.",
+    "gradrace.testing": "A race as an assertion, for the tests of people who write optimizers.",
     "gradrace.claims": "What a claim is, and how it is settled.",
     "gradrace.space": "The dimensions of a search space.",
 }

@@ -15,15 +15,9 @@ import workload_pages
 from mkdocs.structure.files import File, Files
 
 GUIDE = (
-    "index.md",
-    "tour.md",
-    "own-model.md",
-    "read-a-verdict.md",
-    "how-it-judges.md",
-    "evidence.md",
-    "landscapes.md",
-    "live.md",
-)
+    "index.md", "tour.md", "own-model.md", "read-a-verdict.md", "how-it-judges.md", "evidence.md", "landscapes.md",
+    "live.md", "import.md", "testing.md", "trackers.md",
+)  # fmt: skip
 MEASURED = ("optimizers.md", "workloads.md", "calibration.md", "benchmarks.md")
 SECTIONS = {
     "Optimizers": "optimizers/",

@@ -30,10 +30,11 @@ def test_the_readmes_example_runs(tmp_path: Path) -> None:
 def test_every_option_that_they_name_exists(option: str) -> None:
     from gradrace.cli._evidence import claims
     from gradrace.cli._exporting import export, plot
+    from gradrace.cli._importing import import_
     from gradrace.cli._landscapes import landscapes
     from gradrace.cli._racing import race
     from gradrace.cli._reporting import report
 
     name = option.removeprefix("--").replace("-", "_")
-    commands = (race, claims, report, plot, export, landscapes)
+    commands = (race, claims, report, plot, export, import_, landscapes)
     assert name in {known for command in commands for known in command.__annotations__}

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gradrace.optimizers import Optimizer, optimizers
     from gradrace.race.api import race, resume
     from gradrace.race.calibrate import CalibrationResult, calibrate
+    from gradrace.race.imports.entering import import_runs
     from gradrace.race.result import RaceResult
     from gradrace.race.spec import Contender
     from gradrace.race.suite import SuiteResult, race_suite
@@ -46,6 +47,7 @@ __all__ = [
     "WorkloadError",
     "__version__",
     "calibrate",
+    "import_runs",
     "optimizers",
     "race",
     "race_suite",
@@ -60,6 +62,7 @@ _HOME = {
     "gradrace.optimizers": ("Optimizer", "optimizers"),
     "gradrace.race.api": ("race", "resume"),
     "gradrace.race.calibrate": ("CalibrationResult", "calibrate"),
+    "gradrace.race.imports.entering": ("import_runs",),
     "gradrace.race.result": ("RaceResult",),
     "gradrace.race.spec": ("Contender",),
     "gradrace.race.suite": ("SuiteResult", "race_suite"),

@@ -255,3 +255,20 @@ def test_a_claim_without_parts_is_refused() -> None:
 def test_a_check_refuses_a_contradiction(so: bool | None, more: str | None) -> None:
     with pytest.raises(ValueError, match="exactly if it is open"):
         Check("part", so, "evidence", more)
+
+
+# --- not_worse by a margin of one's own ---
+
+
+def test_not_worse_takes_a_margin_in_the_units_of_the_metric() -> None:
+    """Of B - A = 2, 3, 4, less being better: 95 % interval 3 +- 2.4841."""
+    raced = made({"a": A, "b": B})
+    assert not_worse(raced, "b", "a", margin=5.5).so is True
+    assert not_worse(raced, "b", "a", margin=5.4).so is None
+    assert not_worse(raced, "b", "a", margin=0.6).so is None
+    assert not_worse(raced, "b", "a", margin=0.5).so is False
+    assert not_worse(raced, "b", "a", margin=0.5).numbers["margin"] == 0.5
+
+
+def test_the_same_values_everywhere_are_as_good() -> None:
+    assert not_worse(made({"a": A, "b": A}), "a", "b", margin=1e-3).so is True

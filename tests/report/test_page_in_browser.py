@@ -13,8 +13,10 @@ from paged import CARDS, HOSTILE, ODD, Made, large, race
 from playwright.sync_api import Browser, Page
 
 from browsing import serious
+from gradrace import import_runs
 from gradrace.report.page import page, page_document
 from gradrace.report.words import words
+from gradrace.store import open_store
 
 PICTURES = ("sensitivity", "learning", "budget", "rungs")
 
@@ -137,6 +139,35 @@ def test_language_is_switched_in_every_word(open_page: Open) -> None:
     assert [text for text in left if text in told] == []
     shown.click("#languages [lang=en]")
     assert shown.inner_text("#standings h2") == "Standings"
+
+
+@pytest.mark.parametrize("tuned", [False, True])
+def test_imported_runs_are_shown_as_what_they_are(open_page: Open, tmp_path: Path, tuned: bool) -> None:
+    rows = [
+        {"contender": label, "study": study, "seed": seed, "accuracy": value + study / 100 + seed / 1000, "lr": 0.1}
+        for label, value in (("a", 0.9), ("b", 0.8))
+        for study in range(3)
+        for seed in (1, 2)
+    ]
+    if tuned:
+        rows += [{**row, "stage": "tuning", "lr": 10.0 ** -row["seed"], "steps": 5} for row in rows]
+    result = import_runs(rows, metric="accuracy", store=tmp_path / "races.db")
+    with open_store(tmp_path / "races.db", must_exist=True) as store:
+        made = store.race(result.id), store.outcomes(result.id), store.notes(result.id)
+    shown = open_page(made)
+    assert f"{len(rows)} runs of 2 contenders" in shown.inner_text("#how")
+    assert "gradrace trained none of them" in shown.inner_text("#how")
+    assert "t test of paired differences" in shown.inner_text("#verdict-body")
+    told = shown.inner_text("body")
+    assert not [
+        word for word in ("NaN", "undefined", "the same number of trials each time", "equal budgets") if word in told
+    ]
+    assert labels(shown) == ["a", "b"]
+    for name in ("sensitivity", "budget") if tuned else ():
+        shown.evaluate("name => document.getElementById(name).scrollIntoView()", name)
+        shown.wait_for_selector(f"#{name} .main-svg", state="attached", timeout=30_000)
+    shown.click("#languages [lang=ko]")
+    assert "gradrace가 학습한 실행은 없습니다" in shown.inner_text("#how")
 
 
 @pytest.mark.slow

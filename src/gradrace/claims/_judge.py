@@ -18,6 +18,7 @@ from gradrace.claims._raced import Raced
 from gradrace.report.sentences import interval as bounds_in_words
 from gradrace.report.sentences import number, reason
 from gradrace.verdict import Decision, Direction, Pair, compare, mean_interval
+from gradrace.verdict.scores import sign
 
 LEVEL = 0.05
 SHARE = 0.05
@@ -35,21 +36,36 @@ def better(raced: Raced, label: str, other: str, parts: int = 1) -> Check:
     )
 
 
-def not_worse(raced: Raced, label: str, other: str, parts: int = 1, share: float = SHARE) -> Check:
-    """``label`` is not worse than ``other`` by more than a share of the best contender's gain: non-inferiority.
+def not_worse(
+    raced: Raced, label: str, other: str, parts: int = 1, share: float = SHARE, margin: float | None = None
+) -> Check:
+    """``label`` is not worse than ``other`` by more than a margin: non-inferiority.
 
-    ``label`` is given the margin as a present and then compared: detectably better with it, it is as good; detectably
-    worse in spite of it, it is not.
+    With the difference signed so that more is better: if its interval lies above minus the margin, it is as good; if
+    below, it is not. p and the studies that would decide are those of ``label`` with the margin as a present. The same
+    value on every seed of every study is as good by any margin above 0.
+
+    Args:
+        raced: the race.
+        label: who is to be as good.
+        other: as whom.
+        parts: of the claim.
+        share: the margin as a share of the best contender's gain over the untrained model.
+        margin: instead of ``share``: in the metric's units.
     """
-    margin = share * raced.gain()
-    present = margin if raced.direction == "max" else -margin
-    pair = _pair(raced.scores(label) + present, raced.scores(other), raced.direction, parts)
-    ends = None if pair.interval is None else (pair.interval[0] - present, pair.interval[1] - present)
-    without = replace(pair, difference=pair.difference - present, interval=ends)
+    margin = share * raced.gain() if margin is None else margin
+    better = sign(raced.direction)
+    first, second = raced.scores(label), raced.scores(other)
+    pair, given = (_pair(first + better * gift, second, raced.direction, parts) for gift in (0.0, margin))
+    decision = Decision.UNDECIDED
+    if pair.interval is not None:
+        low, high = sorted(better * end for end in pair.interval)
+        decision = Decision.A_BETTER if low > -margin else Decision.B_BETTER if high < -margin else decision
+    judged = replace(given, difference=pair.difference, interval=pair.interval, decision=decision)
     check = _checked(
         f"{label} is as good as {other} on {raced.name}, or better (margin {number(margin)})",
-        without,
-        len(raced.scores(label)),
+        judged,
+        len(first),
         f"{raced.metric} {number(raced.mean(label))} against {number(raced.mean(other))}",
     )
     return replace(check, numbers={**check.numbers, "margin": margin})

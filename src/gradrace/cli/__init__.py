@@ -11,13 +11,23 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from gradrace.cli import _calibrating, _evidence, _exporting, _landscapes, _looking, _racing, _reporting, _serving
+from gradrace.cli import (
+    _calibrating,
+    _evidence,
+    _exporting,
+    _importing,
+    _landscapes,
+    _looking,
+    _racing,
+    _reporting,
+    _serving,
+)
 from gradrace.cli._app import app
 from gradrace.errors import GradraceError, Interrupted
 
 __all__ = ["app", "main"]
 
-COMMANDS = (_racing, _reporting, _exporting, _serving, _calibrating, _looking, _landscapes, _evidence)
+COMMANDS = (_racing, _reporting, _exporting, _importing, _serving, _calibrating, _looking, _landscapes, _evidence)
 """Where the commands are: importing them is what registers them."""
 
 

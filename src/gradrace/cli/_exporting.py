@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gradrace.cli._app import StoreOption, app
+from gradrace.errors import SpecError
+
+if TYPE_CHECKING:
+    from gradrace.store import RaceRecord
 
 
 @app.command()
@@ -55,19 +59,48 @@ def export(
         typer.Option("--out", "-o", help="All trials: .csv, .parquet or .json; a folder gets the curves as well."),
     ] = None,
     curves: Annotated[Path | None, typer.Option(help="All curves, a row for each point: the same formats.")] = None,
+    to: Annotated[str | None, typer.Option(help="A tracker to log to instead: tensorboard or mlflow.")] = None,
+    into: Annotated[
+        str | None, typer.Option(help="Where it logs: a folder, or a tracking URI of MLflow. Default: its own.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files that exist.")] = False,
     store: StoreOption = None,
 ) -> None:
-    """Write all trials and curves of a stored race as tables, with every digit."""
+    """Write all trials and curves of a stored race as tables, with every digit; or log them to a tracker."""
     from gradrace.race.api import store_path
     from gradrace.race.exporting import table_files, tables, write_all
     from gradrace.store import open_store
 
+    if to is not None or into is not None:
+        _log(race, to, into, [name for name, given in (("-o", out), ("--curves", curves)) if given], store)
+        return
     files = table_files(out, curves, force)
     with open_store(store_path(store), must_exist=True) as opened:
         written = tables(opened, race, files)
         record = opened.race(race)
     for line in write_all(written):
         print(line)
+    _not_final(record)
+
+
+def _log(race: str, to: str | None, into: str | None, tables: list[str], store: Path | None) -> None:
+    from gradrace.race.api import store_path
+    from gradrace.race.trackers import check_target, log_to
+    from gradrace.store import open_store
+
+    if to is None:
+        raise SpecError(f"--into {into} says where to log, but not to what: give --to tensorboard or --to mlflow too.")
+    if tables:
+        raise SpecError(
+            f"--to {to} logs to a tracker, and {' and '.join(tables)} writes tables: give one or the other."
+        )
+    check_target(to)
+    with open_store(store_path(store), must_exist=True) as opened:
+        print(log_to(opened, race, to, into))
+        record = opened.race(race)
+    _not_final(record)
+
+
+def _not_final(record: RaceRecord) -> None:
     if record.status != "finished":
         print(f"Race {record.id} has not finished: these are the trials that ended so far.", file=sys.stderr)

@@ -163,14 +163,15 @@ def resume(
 
     Raises:
         StoreError: there is no such race, or it was entered by another version of gradrace.
-        SpecError: its workload or an optimizer was given as a Python object, so only the same script can go on;
-            or the page cannot be written.
+        SpecError: its workload or an optimizer was given as a Python object, so only the same script can go on; its
+            runs were imported; or the page cannot be written.
     """
     path = store_path(store)
     if report is not None:
         check_page(Path(report))
     with open_store(path, must_exist=True) as opened:
         record = opened.race(race)
+    check_resumable(record)
     with lanes_ahead(record.spec["race"]["device"]):
         entry = replace(entry_of(record), limits=Limits(trial_timeout, save_every))
         result = RaceResult(run_entry(entry, path, lane_count(lanes, entry.spec.device), quiet), path)
@@ -239,8 +240,7 @@ def _summary(store: Store, record: RaceRecord) -> dict[str, Any]:
 
 
 def entry_of(record: RaceRecord) -> Entry:
-    """A stored race as it was asked for."""
-    check_resumable(record)
+    """A stored race, of which ``check_resumable`` says that it can go on, as it was asked for."""
     reference = record.plan["workload"]["reference"]
     task = find_task(reference["path"] if reference["kind"] == "file" else reference["name"])
     sources = {label: known["source"] for label, known in record.plan["contenders"].items()}

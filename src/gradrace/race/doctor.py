@@ -230,6 +230,8 @@ def _extras() -> Iterator[Examined]:
     extras = {
         "plots": (("jinja2", "plotly", "matplotlib"), "the page of a race, and pictures"),
         "export": (("pyarrow",), "tables as Parquet"),
+        "tensorboard": (("tensorboard",), "races in TensorBoard"),
+        "mlflow": (("mlflow", "sqlalchemy", "alembic"), "races in MLflow"),
         "game": (("gymnasium",), "the workload game"),
         "vision": (("torchvision",), "MNIST, Fashion-MNIST and CIFAR-10"),
         "zoo": (("pytorch_optimizer",), "a hundred more optimizers"),

@@ -115,6 +115,28 @@ class RaceResult:
             written = tables(store, self.id, files)
         write_all(written)
 
+    def log_to(self, target: str, where: str | Path | None = None) -> str:
+        """Log the race to a tracker: each trial with its configuration and curve, and the verdict.
+
+        Logging again adds what is missing and no more: TensorBoard's files are named by the race and written anew, runs
+        of MLflow are known by their tags.
+
+        Args:
+            target: "tensorboard" or "mlflow".
+            where: a folder, or of MLflow a tracking URI. By default ``runs``, and whatever MLflow is set up with.
+
+        Returns:
+            A sentence on what was written, and how to look at it.
+
+        Raises:
+            SpecError: there is no such tracker, it is not installed (``gradrace[tensorboard]``, ``gradrace[mlflow]``),
+                or it cannot be written to. StoreError: the store does not hold the race any more.
+        """
+        from gradrace.race.trackers import log_to
+
+        with self._stored("nothing can be logged") as store:
+            return log_to(store, self.id, target, None if where is None else str(where))
+
     @contextmanager
     def _stored(self, hence: str) -> Iterator[Store]:
         """The store that this result was read from."""

@@ -12,8 +12,14 @@ def check_resumable(record: RaceRecord) -> None:
 
     Raises:
         StoreError: another version of gradrace entered it.
-        SpecError: its workload or an optimizer was given as a Python object, which a store does not hold.
+        SpecError: its runs were imported; or its workload or an optimizer was given as a Python object, which a store
+            does not hold.
     """
+    if record.plan.get("imported") is not None:
+        raise SpecError(
+            f"Race {record.id} cannot go on: its runs were imported, and gradrace has nothing to train. With further "
+            "runs import all of them anew."
+        )
     if record.status != "finished" and record.version != __version__:
         raise StoreError(
             f"Race {record.id} was entered by gradrace {record.version}, and this is {__version__}, whose numbers may "

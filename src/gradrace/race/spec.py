@@ -37,6 +37,15 @@ SURROUNDINGS = {
 """What is around a rule and may be the same for all contenders, held for one, or tuned with it."""
 
 
+def check_label(label: str) -> None:
+    """Raise a SpecError unless a contender can be called so."""
+    if not label or not label.isprintable() or label != label.strip() or len(label) > MOST_LABEL:
+        raise SpecError(
+            f"The label {label!r} cannot be used: a label has 1 to {MOST_LABEL} printable characters and no space at "
+            "its ends."
+        )
+
+
 @dataclass(frozen=True)
 class Preset:
     """K studies of N trials, S seeds of confirmation, and the share of the workload's steps."""
@@ -84,11 +93,7 @@ class Contender:
         found = find(self.optimizer, [*self.space, *self.hyper])
         object.__setattr__(self, "optimizer", found)
         object.__setattr__(self, "label", self.label or found.name)
-        if not self.label.isprintable() or self.label != self.label.strip() or len(self.label) > MOST_LABEL:
-            raise SpecError(
-                f"The label {self.label!r} cannot be used: a label has 1 to {MOST_LABEL} printable characters and no "
-                "space at its ends."
-            )
+        check_label(self.label)
         for name in self.space:
             if name not in SURROUNDINGS and not found.accepts(name):
                 raise SpecError(

@@ -147,6 +147,15 @@ def _cell(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else repr(float(value) if isinstance(value, float) else value)
 
 
+def from_cell(text: str) -> str:
+    """The text that a cell of a CSV of ours stands for: without the apostrophe that keeps spreadsheets from running it.
+
+    >>> from_cell("'=sgd"), from_cell("o'clock")
+    ('=sgd', "o'clock")
+    """
+    return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULAS) else text
+
+
 def _parquet(columns: Columns, about: Mapping[str, str]) -> bytes:
     arrow, parquet = _pyarrow()
     schema = arrow.schema([(name, _type(arrow, name, values)) for name, values in columns.items()])

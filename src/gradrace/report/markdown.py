@@ -22,6 +22,9 @@ def render(summary: Mapping[str, Any]) -> str:
     if summary["warnings"]:
         parts += ["## To bear in mind", "\n".join(f"- {_text(warning)}" for warning in summary["warnings"])]
     plan = summary["plan"]
+    if summary["imported"]:
+        parts.append(" ".join(map(_text, summary["imported"]["how"])))
+        return "\n\n".join(parts) + "\n"
     parts.append(
         f"{plan['studies']} studies of {plan['trials']} trials of {plan['steps']} steps for each contender, confirmed "
         f"on {plan['seeds']} seeds; seed {plan['seed']}, gradrace {summary['gradrace']}."

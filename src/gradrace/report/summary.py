@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from gradrace.outcomes import Outcome, Stage, Status, notes_of
-from gradrace.report import length, others, sentences
+from gradrace.report import imported, length, others, sentences
 from gradrace.report.beside import halving_regret_of, own_target, to_target
 from gradrace.report.record import BEFORE_IT_COULD_BE_ASKED, BEFORE_IT_WAS_PLANNED, RaceRecord, check
 from gradrace.report.tuning import budget_curves, robustness_of
+from gradrace.report.words import say
 from gradrace.verdict import (
     FEWEST_STUDIES,
     Decision,
@@ -49,6 +50,12 @@ class Race:
         self.extensions: list[dict[str, Any]] = kept["extensions"]
         self.edges_left: list[tuple[str, int, str, str]] = kept["left"]
         self.costs: dict[str, Any] = notes.get("costs", {})
+        self.imported: dict[str, Any] = record.plan.get("imported") or {}
+        """How the runs of a race that was trained elsewhere are judged; empty for any other."""
+
+    def studies_of(self, label: str) -> int:
+        """How many studies a contender has: as many as any other, unless the race was imported."""
+        return self.imported["studies"][label] if self.imported else self.numbers["studies"]
 
     def of(self, label: str, *stages: Stage) -> list[Outcome]:
         """A contender's outcomes in these stages."""
@@ -96,42 +103,72 @@ def summaries(
         "machine": record.machine,
         "cost": _cost(race),
     }
+    judged = {lang: {**race.imported, "how": imported.how(race, lang)} if race.imported else None for lang in languages}
     if record.status != "finished":
         done = {lang: sentences.unfinished(record.id, record.status, len(outcomes), lang) for lang in languages}
         return {
-            lang: {**common, "standings": [], "pairs": [], "recommendation": _nothing(done[lang]), "warnings": []}
+            lang: {
+                **common,
+                "standings": [],
+                "pairs": [],
+                "recommendation": _nothing(done[lang]),
+                "warnings": [],
+                "imported": judged[lang],
+            }
             for lang in languages
         }
-    scores, censored = censor(race.scores(), race.direction, race.workload["worst"])
-    validation, _ = censor(race.scores("validation"), race.direction, race.workload["worst"])
-    pairs = compare(scores, race.direction)
+    scores, validation, censored = _scores(race)
+    pairs = _pairs(race, scores)
     ranked = standings(scores, pairs, race.direction)
-    validated = {
-        standing.label: standing
-        for standing in standings(validation, compare(validation, race.direction), race.direction)
-    }
-    budget = budget_curves(race.outcomes, race.labels, race.numbers, race.direction)
+    validated = {} if validation is None else _ranked(race, validation)
+    budget = _budget(race)
     beside = others.names_of([outcome for outcome in race.outcomes if outcome.stage is Stage.CONFIRMATION])
-    target = _target(race, next(iter(validated.values())))
-    rows = [_standing(race, standing, validated[standing.label], scores, budget, beside, target) for standing in ranked]
+    target = None if race.imported else _target(race, next(iter(validated.values())))
+    rows = [
+        _standing(race, standing, validated.get(standing.label), scores, budget, beside, target) for standing in ranked
+    ]
     return {
         lang: {
             **common,
             "standings": rows,
-            "pairs": [_pair(pair, race.numbers["studies"], lang) for pair in pairs],
+            "pairs": [_pair(pair, min(map(race.studies_of, (pair.a, pair.b))), lang) for pair in pairs],
             "recommendation": _recommendation(race, rows, pairs, lang),
             "budget": budget,
             "target": target,
             "warnings": _warnings(race, rows, pairs, censored, lang),
+            "imported": judged[lang],
         }
         for lang in languages
     }
 
 
+def _scores(race: Race) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray] | None, int]:
+    """Test and validation scores, censored; of imported runs perhaps no validation; and how many were censored."""
+    if race.imported:
+        scores, censored = imported.scores_of(race)
+        return scores, imported.validation_of(race), censored
+    scores, censored = censor(race.scores(), race.direction, race.workload["worst"])
+    return scores, censor(race.scores("validation"), race.direction, race.workload["worst"])[0], censored
+
+
+def _pairs(race: Race, scores: Mapping[str, np.ndarray]) -> list[Pair]:
+    return imported.pairs_of(race, scores) if race.imported else compare(scores, race.direction)
+
+
+def _ranked(race: Race, scores: Mapping[str, np.ndarray]) -> dict[str, Standing]:
+    return {standing.label: standing for standing in standings(scores, _pairs(race, scores), race.direction)}
+
+
+def _budget(race: Race) -> dict[str, Any]:
+    if race.imported and not imported.budget_known(race):
+        return imported.no_budget(race.labels)
+    return budget_curves(race.outcomes, race.labels, race.numbers, race.direction)
+
+
 def _standing(
     race: Race,
     standing: Standing,
-    validated: Standing,
+    validated: Standing | None,
     scores: Mapping[str, np.ndarray],
     budget: Mapping[str, Any],
     beside: Sequence[str],
@@ -139,12 +176,13 @@ def _standing(
 ) -> dict[str, Any]:
     label = standing.label
     confirmed = race.of(label, Stage.CONFIRMATION)
-    choice = _best_choice(race, validated)
+    choice = _best_choice(race, label, validated)
     cost = race.costs.get(label, {})
     split = variance_split(scores[label])
     everything = race.of(label, *Stage)
     tuning = race.of(label, Stage.TUNING)
-    rates = robustness_of(tuning, race.numbers["studies"], race.direction)
+    comparable = not race.imported or imported.rates_known(tuning)
+    rates = robustness_of(tuning, race.numbers["studies"], race.direction) if comparable else None
     return {
         "optimizer": race.record.plan["contenders"][label]["optimizer"],
         "label": label,
@@ -152,14 +190,17 @@ def _standing(
         "tied_with": list(standing.tied_with),
         "configuration": dict(choice["configuration"]) if choice else None,
         "code": choice["code"] if choice else None,
-        "validation": {"mean": validated.mean, "interval": _listed(validated.interval)},
+        "validation": {
+            "mean": None if validated is None else validated.mean,
+            "interval": None if validated is None else _listed(validated.interval),
+        },
         "test": {
             "mean": standing.mean,
             "interval": _listed(standing.interval),
             "values": scores[label].tolist(),
         },
-        "others": others.over_studies(confirmed, beside, scores[label].size),
-        "studies_without_choice": sum((label, study) not in race.choices for study in range(race.numbers["studies"])),
+        "others": others.over_studies(confirmed, beside, len(confirmed) if race.imported else scores[label].size),
+        "studies_without_choice": sum((label, study) not in race.choices for study in range(race.studies_of(label))),
         "lr_robustness_decades": None if rates is None else rates.decades,
         "lr_robustness_interval": None if rates is None else _listed(rates.interval),
         "lr_safe_range": None if rates is None else _listed(rates.safe),
@@ -185,16 +226,19 @@ def _target(race: Race, best: Standing) -> dict[str, Any] | None:
     return own_target(confirmed, best.mean, race.record.plan.get("untrained"), race.direction)
 
 
-def _best_choice(race: Race, validated: Standing) -> dict[str, Any] | None:
+def _best_choice(race: Race, label: str, validated: Standing | None) -> dict[str, Any] | None:
     """The configuration to recommend: of the studies' choices the one that confirmed best on the *validation* split.
 
-    The test split judges the contender as a whole; choosing by it would use it up.
+    The test split judges the contender as a whole; choosing by it would use it up. Of imported runs that say nothing of
+    the validation split it is the first study's.
     """
     sign = 1.0 if race.direction == "max" else -1.0
-    studies = [study for study in range(len(validated.values)) if (validated.label, study) in race.choices]
+    studies = [study for study in range(race.studies_of(label)) if (label, study) in race.choices]
     if not studies:
         return None
-    return race.choices[validated.label, max(studies, key=lambda study: (sign * validated.values[study], -study))]
+    if validated is None:
+        return race.choices[label, studies[0]]
+    return race.choices[label, max(studies, key=lambda study: (sign * validated.values[study], -study))]
 
 
 def _pair(pair: Pair, studies: int, lang: str) -> dict[str, Any]:
@@ -218,11 +262,13 @@ def _nothing(sentence: str) -> dict[str, Any]:
 
 def _recommendation(race: Race, rows: Sequence[Mapping[str, Any]], pairs: Sequence[Pair], lang: str) -> dict[str, Any]:
     """The leader's line of code, and a sentence that says how far it can be trusted."""
-    leader = next((row for row in rows if row["code"] is not None), None)
+    leader = next((row for row in rows if row["code"] is not None or imported.worked(race, row["label"])), None)
     if leader is None:
         return _nothing(sentences.nothing_worked(lang))
     tested = any(pair.p is not None for pair in pairs)
     sentence = sentences.verdict(leader, rows, race.workload, tested, lang)
+    if race.imported.get("unit") == "seed":
+        sentence = " ".join((sentence, say("sentence.imported.seed_verdict", lang)))
     return {"optimizer": leader["label"], "code": leader["code"], "sentence": sentence}
 
 
@@ -247,7 +293,9 @@ def _warnings(
     found += sentences.failures(race.outcomes, lang)
     if censored:
         found.append(sentences.censored(censored, race.workload, lang))
-    if race.numbers["studies"] < FEWEST_STUDIES:
+    if race.imported:
+        found += imported.warnings(race, lang)
+    elif race.numbers["studies"] < FEWEST_STUDIES:
         found.append(sentences.too_few_studies(race.numbers["studies"], len(rows), lang))
     elif race.numbers["studies"] < FEW_STUDIES and pairs and all(p.decision is Decision.UNDECIDED for p in pairs):
         found.append(sentences.little_power(race.numbers["studies"], len(rows), lang))

@@ -52,7 +52,9 @@ def _standing(row: Mapping[str, Any]) -> list[str]:
         number(row["test"]["mean"]),
         interval(row["test"]["interval"]),
         number(row["validation"]["mean"]),
-        ", ".join(f"{name}={value:.3g}" for name, value in (row["configuration"] or {}).items()) or "none works",
+        "none works"
+        if row["configuration"] is None
+        else ", ".join(f"{name}={value:.3g}" for name, value in row["configuration"].items()),
         f"{row['diverged']}/{row['trials']}",
         ", ".join(row["tied_with"]),
     ]

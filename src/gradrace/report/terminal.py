@@ -88,6 +88,7 @@ def _beside(summary: Mapping[str, Any]) -> Table:
     """What decides nothing, and tells how hard a contender is to tune, how fast it is and how far luck goes."""
     rows, trials = summary["standings"], summary["plan"]["trials"]
     table = columns("contender", "safe lr", "width", "best, 1 trial")
+    counts = (1, trials) if trials > 1 else (1,)
     several = (f"{trials} trials",) if trials > 1 else ()
     for name in (*several, "steps to target", "seconds", "tuning / seeds"):
         table.add_column(name)
@@ -99,7 +100,7 @@ def _beside(summary: Mapping[str, Any]) -> Table:
         cells = [
             _range(row["lr_safe_range"]),
             _width(row["lr_robustness_decades"], row["lr_robustness_interval"]),
-            *(percent(chance) for chance in row["probability_best"].values()),
+            *("-" if (chance := row["probability_best"].get(str(n))) is None else percent(chance) for n in counts),
             _until(row["steps_to_target"], row["steps_to_target_interval"], row["target_reached"]),
             _with_unit(row["seconds_to_target"], "{:.2g}"),
             _luck(row["luck"]),
@@ -113,14 +114,19 @@ def _beside(summary: Mapping[str, Any]) -> Table:
 def _legend(summary: Mapping[str, Any]) -> list[str]:
     """What the columns of the table beside the verdict mean, as far as they have anything to show."""
     rows, trials, step = summary["standings"], summary["plan"]["trials"], summary["budget"]["at_step"]
-    lines = [
-        f"safe lr: learning rates around the best one whose trials scored within 5 % of it at step {step} (the last "
-        "that all trials saw), on average over studies. width: how many factors of ten they span (0.3 is a factor of "
-        "2, 1 one of 10), from the rates tried; the wider, the easier to tune.",
-        "best: chance that a trial at random, "
-        + (f"or the best of {trials}, " if trials > 1 else "")
-        + f"beats that of every other contender, on the validation split at step {step}.",
-    ]
+    lines = []
+    if not summary["imported"] or any(row["lr_safe_range"] for row in rows):
+        lines.append(
+            f"safe lr: learning rates around the best one whose trials scored within 5 % of it at step {step} (the "
+            "last that all trials saw), on average over studies. width: how many factors of ten they span (0.3 is a "
+            "factor of 2, 1 one of 10), from the rates tried; the wider, the easier to tune."
+        )
+    if any(row["probability_best"] for row in rows):
+        lines.append(
+            "best: chance that a trial at random, "
+            + (f"or the best of {trials}, " if trials > 1 else "")
+            + f"beats that of every other contender, on the validation split at step {step}."
+        )
     if summary["target"] is not None:
         lines.append(_target_legend(summary))
     if any(_luck(row["luck"]) != "-" for row in rows):
@@ -194,6 +200,8 @@ def _pairs(summary: Mapping[str, Any]) -> Table:
 
 def _how(summary: Mapping[str, Any]) -> list[str]:
     plan, cost, machine = summary["plan"], summary["cost"], summary["machine"]
+    if summary["imported"]:
+        return [*summary["imported"]["how"], f"Race {summary['race']['id']}, gradrace {summary['gradrace']}."]
     halving = "halved twice on the way" if plan["halving"] else "all to the end"
     currency = "gradients" if plan["currency"] == "gradients" else "seconds of measured step time"
     return [

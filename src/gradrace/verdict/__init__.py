@@ -25,6 +25,7 @@ from gradrace.verdict.target import (
     steps_to_target,
     steps_to_target_interval,
 )
+from gradrace.verdict.unpaired import compare_unpaired
 
 __all__ = [
     "FEWEST_STUDIES",
@@ -47,6 +48,7 @@ __all__ = [
     "bootstrap_interval",
     "censor",
     "compare",
+    "compare_unpaired",
     "decades",
     "halving_regret",
     "inclusion_flags",

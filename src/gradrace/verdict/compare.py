@@ -126,7 +126,7 @@ def compare(scores: Mapping[str, ArrayLike], direction: Direction, alpha: float 
     mean, identical, half = judged.pairs.mean, judged.pairs.identical, judged.half
     error, constant = judged.test.error, judged.test.constant
     effect = np.divide(mean, error * math.sqrt(studies), out=np.zeros_like(mean), where=~identical)
-    needed = _studies_to_decide(np.abs(effect), judged.holm.level, studies, constant)
+    needed = studies_to_decide(np.abs(effect), judged.holm.level, studies, constant)
 
     pairs = []
     for i, (a, b) in enumerate(names):
@@ -154,15 +154,23 @@ def compare(scores: Mapping[str, ArrayLike], direction: Direction, alpha: float 
     return pairs
 
 
-def _studies_to_decide(effect: np.ndarray, level: np.ndarray, studies: int, constant: np.ndarray) -> list[int | None]:
+def studies_to_decide(
+    effect: np.ndarray, level: np.ndarray, studies: int | np.ndarray, constant: np.ndarray
+) -> list[int | None]:
     """For each pair, the fewest studies n in (K, 1000] with which its test has a power of 0.8; None if there is none.
 
     Power = P(T > c), T non-central t with n - 1 degrees of freedom and non-centrality effect * sqrt(n), c the two-sided
     quantile at the pair's level; a decision for the wrong side is no success and is not counted. A constant difference
     needs 2^(1 - n) < level. The observed effect is taken for the true one, which makes this a rough guide.
+
+    Args:
+        effect: absolute difference over the standard deviation of a study's difference [m].
+        level: of each pair [m].
+        studies: K, of all or of each pair.
+        constant: pairs whose difference does not vary [m].
     """
     # Power rises with n, so every pair's n is found by one bisection: `low` lacks the power, `high` has it.
-    low = np.full(len(effect), studies)
+    low = np.broadcast_to(studies, len(effect)).copy()
     high = np.full(len(effect), MOST_STUDIES + 1)
     while (high - low > 1).any():
         n = np.maximum((low + high) // 2, studies + 1)

@@ -21,22 +21,33 @@ def sign(direction: str) -> float:
     raise ValueError(f"direction is {direction!r}; it must be 'min' or 'max'.")
 
 
+def checked(scores: Mapping[str, ArrayLike]) -> dict[str, np.ndarray]:
+    """Each contender's scores as a finite array [K studies, S seeds] of its own shape.
+
+    Raises:
+        ValueError: a shape is not [K, S] with both at least 1, or a value is not finite.
+    """
+    arrays = {label: np.asarray(values, dtype=float) for label, values in scores.items()}
+    for label, array in arrays.items():
+        if array.ndim != 2 or 0 in array.shape:
+            raise ValueError(
+                f"The scores of '{label}' have shape {array.shape}; [studies, seeds] is needed, none of them 0."
+            )
+        if not np.isfinite(array).all():
+            raise ValueError(f"Some scores of '{label}' are not finite; pass them through censor first.")
+    return arrays
+
+
 def stacked(scores: Mapping[str, ArrayLike]) -> np.ndarray:
     """All contenders' scores as one finite array of shape [C contenders, K studies, S seeds].
 
     Raises:
         ValueError: the shapes differ, are not [K, S] with both at least 1, or a value is not finite.
     """
-    arrays = {label: np.asarray(values, dtype=float) for label, values in scores.items()}
+    arrays = checked(scores)
     shapes = {label: array.shape for label, array in arrays.items()}
-    for label, shape in shapes.items():
-        if len(shape) != 2 or 0 in shape:
-            raise ValueError(f"The scores of '{label}' have shape {shape}; [studies, seeds] is needed, none of them 0.")
     if len(set(shapes.values())) > 1:
         raise ValueError(f"Contenders are compared study by study, so their scores need one shape; received {shapes}.")
-    for label, array in arrays.items():
-        if not np.isfinite(array).all():
-            raise ValueError(f"Some scores of '{label}' are not finite; pass them through censor first.")
     return np.stack(list(arrays.values()))
 
 

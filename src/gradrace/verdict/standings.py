@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from numpy.typing import ArrayLike
 
 from gradrace.verdict.compare import FEWEST_STUDIES, Decision, Pair, mean_interval
-from gradrace.verdict.scores import Direction, sign, stacked
+from gradrace.verdict.scores import Direction, checked, sign
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def standings(scores: Mapping[str, ArrayLike], pairs: Sequence[Pair], direction:
     counted from the decided pairs alone, several may share it, and places need not rise down the list.
 
     Args:
-        scores: for each label the test values [K studies, S seeds], as given to ``compare``.
+        scores: for each label the test values [K studies, S seeds], as given to ``compare`` or ``compare_unpaired``.
         pairs: what ``compare`` said of them, one for every two labels.
         direction: "min" or "max", whichever is better.
     """
@@ -50,7 +50,7 @@ def standings(scores: Mapping[str, ArrayLike], pairs: Sequence[Pair], direction:
     if {frozenset((pair.a, pair.b)) for pair in pairs} != wanted or len(pairs) != len(wanted):
         raise ValueError(f"One pair for every two of the contenders {', '.join(scores)} is needed; received others.")
 
-    table = dict(zip(scores, stacked(scores), strict=True))
+    table = checked(scores)
     by_study = {label: values.mean(axis=1) for label, values in table.items()}
     summaries = {label: mean_interval(values, fewest=FEWEST_STUDIES) for label, values in table.items()}
     order = sorted(scores, key=lambda label: (-better * summaries[label][0], label))

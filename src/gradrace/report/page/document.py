@@ -100,8 +100,13 @@ def _brackets(rows: Sequence[Mapping[str, Any]]) -> list[list[int]]:
 
 
 def _sentences(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """What a summary says in a language: the verdict, and what to bear in mind."""
-    return {"verdict": summary["recommendation"]["sentence"], "warnings": summary["warnings"]}
+    """What a summary says in a language: verdict, what to bear in mind, and of imported runs how they were judged."""
+    known = summary["imported"]
+    return {
+        "verdict": summary["recommendation"]["sentence"],
+        "warnings": summary["warnings"],
+        "how": known and known["how"],
+    }
 
 
 def _sure(summary: Mapping[str, Any]) -> list[dict[str, Any]]:

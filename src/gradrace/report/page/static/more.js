@@ -24,7 +24,7 @@ function drawHow() {
   const { plan, machine, cost, race, workload } = summary;
   const currency = t(`how.${plan.currency}`);
   const count = Object.keys(plan.contenders).length;
-  const lines = [
+  const lines = page.sentences[state.lang].how ?? [
     t("how.budget", { contenders: whole(count), studies: whole(plan.studies), trials: whole(plan.trials), steps: whole(plan.steps), currency }),
     t(plan.halving ? "how.halving" : "how.whole"), t("how.paired"), t("how.confirmation", { seeds: whole(plan.seeds) }), t("how.verdict"),
   ];
@@ -37,12 +37,12 @@ function drawHow() {
     ["how.data", [workload.title ?? workload.name, workload.source].filter(Boolean).join(": ")], ["how.licence", workload.licence],
     ["how.model", plan.parameters === null ? null : whole(plan.parameters)], ["how.batch", plan.batch_size ? whole(plan.batch_size) : null],
     ["how.schedule", plan.schedule], ["how.around", around.join(", ")], ["how.engine", plan.compiled ? t("how.compiled", { engine: plan.engine }) : plan.engine],
-    ["how.machine", [t("how.cores", { cores: whole(machine.cores) }), machine.processor, machine.system].filter(Boolean).join(", ")],
-    ["how.versions", [`gradrace ${summary.gradrace}`, `torch ${machine.torch}`, machine.python && `Python ${machine.python}`].filter(Boolean).join(", ")],
+    ["how.machine", [machine.cores && t("how.cores", { cores: whole(machine.cores) }), machine.processor, machine.system].filter(Boolean).join(", ")],
+    ["how.versions", [`gradrace ${summary.gradrace}`, machine.torch && `torch ${machine.torch}`, machine.python && `Python ${machine.python}`].filter(Boolean).join(", ")],
     ["how.trial_steps", whole(cost.trial_steps)], ["how.time", seconds(cost.seconds)], ["how.training", seconds(cost.seconds_training)],
   ].filter(([, value]) => value);
   const command = page.command
     ? [h("h3", null, t("how.repeat")), h("pre", { tabindex: "0", role: "region", "aria-label": t("how.repeat") }, h("code", null, page.command))]
-    : [h("h3", null, t("how.repeat")), h("p", null, t("how.repeat_none"))];
+    : summary.imported ? null : [h("h3", null, t("how.repeat")), h("p", null, t("how.repeat_none"))];
   put("how-body", h("ul", null, lines.map((line) => h("li", null, line))), command, h("dl", { class: "facts plain" }, facts.map(([key, value]) => h("div", null, h("dt", null, t(key)), h("dd", null, value)))));
 }

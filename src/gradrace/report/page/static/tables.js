@@ -6,7 +6,7 @@ function drawVerdict() {
   const facts = [
     [whole(summary.cost.trials), t("verdict.fact_trials")],
     [whole(summary.cost.trial_steps), t("verdict.fact_steps")],
-    [whole(summary.plan.studies), t("verdict.fact_studies")],
+    summary.imported ? null : [whole(summary.plan.studies), t("verdict.fact_studies")],
     summary.cost.seconds === null ? null : [t("how.seconds_unit", { seconds: number(summary.cost.seconds, 3) }), t("verdict.fact_time")],
   ].filter(Boolean);
   put("verdict-body", pasteLine(), howSure(), warnings(), h("dl", { class: "facts" }, facts.map(([value, name]) => h("div", null, h("dt", null, name), h("dd", null, value)))));
@@ -43,7 +43,8 @@ function howSure() {
     return h("li", null, mark(pair.other), " ", t(pair.decided ? "verdict.sure_decided" : "verdict.sure_open", values) + more);
   });
   const { studies, seeds } = summary.plan;
-  return h("details", { open: true }, h("summary", null, t("verdict.sure")), h("p", null, t("verdict.sure_how", { studies, seeds })), h("ul", { class: "sure" }, lines));
+  const how = page.sentences[state.lang].how;
+  return h("details", { open: true }, h("summary", null, t("verdict.sure")), h("p", null, how ? how.slice(1, 3).join(" ") : t("verdict.sure_how", { studies, seeds })), h("ul", { class: "sure" }, lines));
 }
 
 function warnings() {
