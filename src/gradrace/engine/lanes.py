@@ -29,6 +29,8 @@ STARTING = 300.0
 """Seconds that a lane may be silent, at least, until it has imported what it needs."""
 TICK_SECONDS = 0.5
 """Whoever waits for lanes is told at least so often that nothing has come."""
+KILLED = -getattr(signal, "SIGKILL", 9)
+"""The exit status of a process that was killed; Windows has no such signal, and no such status either."""
 CRASHES = ("SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT")
 
 
@@ -46,7 +48,7 @@ class LaneDied(GradraceError):
     @property
     def memory(self) -> bool:
         """Whether it may have been ended because memory ran out: the system kills then, and says no more."""
-        return not self.silent and self.code in (None, -signal.SIGKILL)
+        return not self.silent and self.code in (None, KILLED)
 
 
 def how_it_ended(code: int | None) -> str:
@@ -63,7 +65,7 @@ def how_it_ended(code: int | None) -> str:
         name = signal.Signals(-code).name
     except ValueError:
         name = f"signal {-code}"
-    if code == -signal.SIGKILL:
+    if code == KILLED:
         return f"it was killed ({name}), as the system does when memory runs out"
     return f"it crashed in native code ({name})" if name in CRASHES else f"it was ended by {name}"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from gradrace.engine.lanes import Lanes, Result
@@ -33,7 +34,7 @@ class Entry:
     """When the race was asked for, by the clock of ``time.perf_counter``."""
     limits: Limits = field(default=Limits(), compare=False)
 
-    @property
+    @cached_property
     def id(self) -> str:
         """The race's id."""
         return race_id(self.spec, self.contenders, self.task)
