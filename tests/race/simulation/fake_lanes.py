@@ -14,6 +14,8 @@ from race.simulation.fake_store import Broken
 from race.simulation.made_up import Made, trials_of
 
 CODES = (None, -9, -9, -11, 1)
+QUIET_TICKS = 4
+"""Half seconds that a lane is silent at most if nothing ails it: less than the race waits, or it would be blamed."""
 
 
 class Killed(BaseException):
@@ -33,6 +35,7 @@ class FakeProcess:
         return self.code
 
     code: int | None = None
+    quiet = 0
 
 
 @dataclass
@@ -103,12 +106,14 @@ class FakeInbox:
             world.seen["a trial hung"] += 1
             return None
         if world.happens(0.3):
+            process.quiet = 0
             return (
                 ("progress", "", world.luck.randint(0, 9))
                 if world.luck.random() < 0.7
                 else ("seconds", "", {"train": 1.0})
             )
-        if world.happens(0.3):
+        if process.quiet < QUIET_TICKS and world.happens(0.3):
+            process.quiet += 1
             return None  # slow: others are heard first
         if "kills" in kinds:
             process.code = world.luck.choice(CODES)
